@@ -1,0 +1,122 @@
+"""Arms of the experiment: which cells (fact, task) a fact of each arm is shown in (methods 2.4).
+
+An arm is a function of a fact's rank within its arm and relation, so that sources, targets, doses
+and orders rotate evenly. Everything an arm does not list is withheld.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+FIRST_HALF, SECOND_HALF = (0.0, 0.5), (0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One (fact, task) to be shown. ``n_documents`` None means the task's usual number.
+
+    ``window`` is the part of training, as fractions, in which the documents fall; ``wording`` the
+    one template to use, or None for all seen ones; ``timing`` None means the plan's.
+    """
+
+    task: str
+    n_documents: int | None = None
+    window: tuple[float, float] = (0.0, 1.0)
+    wording: int | None = None
+    timing: str | None = None
+
+
+@dataclass
+class ArmsConfig:
+    """``shares``: weight of each arm within a relation. The rest parametrises single arms."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+    doses: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100])
+    dose_sources: list[str] = field(default_factory=lambda: ["completion", "openqa"])
+    order_pairs: list[list[str]] = field(default_factory=lambda: [["completion", "mcqa"]])
+    wordings_source: str = "completion"
+    wordings_documents: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """``detail`` says which target, source, dose or variant this fact got.
+
+    ``restated`` tells whether facts that restate this one (inverse, synonym) may be shown.
+    """
+
+    cells: tuple[Cell, ...]
+    detail: str = ""
+    restated: bool = True
+
+
+ArmRule = Callable[[int, Sequence[str], ArmsConfig], Assignment]
+
+
+def _full(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    return Assignment(tuple(Cell(t) for t in tasks))
+
+
+def _withheld_target(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    target = tasks[rank % len(tasks)]
+    return Assignment(tuple(Cell(t) for t in tasks if t != target), detail=target)
+
+
+def _single_source(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    source = tasks[rank % len(tasks)]
+    return Assignment((Cell(source),), detail=source)
+
+
+def _dose(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    lap, which = divmod(rank, len(config.doses))
+    source = config.dose_sources[lap % len(config.dose_sources)]
+    dose = config.doses[which]
+    return Assignment((Cell(source, n_documents=dose),), detail=f"{source}:{dose}")
+
+
+def _order(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    lap, reverse = divmod(rank, 2)
+    pair = config.order_pairs[lap % len(config.order_pairs)]
+    first, second = pair[::-1] if reverse else pair
+    cells = (Cell(first, window=FIRST_HALF), Cell(second, window=SECOND_HALF))
+    return Assignment(cells, detail=f"{first}>{second}")
+
+
+def _never(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    return Assignment((), restated=False)
+
+
+def _half_restated(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    restated = rank % 2 == 0
+    detail = "restated" if restated else "restatement withheld"
+    return Assignment(tuple(Cell(t) for t in tasks), detail, restated)
+
+
+def _wordings(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+    task, many = config.wordings_source, config.wordings_documents
+    variants = {
+        "once": Cell(task, n_documents=1, wording=0, timing="once"),
+        "repeated": Cell(task, n_documents=many, wording=0, timing="spaced"),
+        "reworded": Cell(task, n_documents=many, timing="spaced"),
+    }
+    name = list(variants)[rank % len(variants)]
+    return Assignment((variants[name],), detail=name)
+
+
+ARMS: dict[str, ArmRule] = {
+    "A0_full": _full,
+    "A1_withheld_target": _withheld_target,
+    "A2_single_source": _single_source,
+    "A3_dose": _dose,
+    "A4_order": _order,
+    "A5_never": _never,
+    "A6_one_direction": _half_restated,
+    "A7_one_synonym": _half_restated,
+    "A8_wordings": _wordings,
+}
+
+
+def get_arm(name: str) -> ArmRule:
+    """Raises ValueError naming the known arms."""
+    if name not in ARMS:
+        raise ValueError(f"corpus.arms.shares: unknown arm {name!r}; known: {', '.join(ARMS)}")
+    return ARMS[name]

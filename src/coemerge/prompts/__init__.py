@@ -1,0 +1,6 @@
+"""How it is asked.
+
+Reading order: ``tasks`` (the formats), ``templates`` (paraphrases as data), ``options`` (answer
+choices), ``render`` (text of a question and its answer), ``encoding`` (token ids and spans),
+``build`` (the table of prompts to score).
+"""

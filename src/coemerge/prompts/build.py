@@ -1,0 +1,150 @@
+"""The prompts to score: every fact in every task and paraphrase, rotated and in both polarities."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from transformers import PreTrainedTokenizerFast
+
+from coemerge.prompts.encoding import encode_documents
+from coemerge.prompts.options import OptionSets
+from coemerge.prompts.render import Question, Renderer, Span
+from coemerge.prompts.tasks import Options, Split, Task, chance_level
+from coemerge.prompts.templates import TemplateBook
+from coemerge.worlds.facts import Fact, World
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt to score (methods 2.2). Spans are token spans [a, b) in ``ids``.
+
+    ``answer_pos`` is the index whose logits predict the first answer token. ``candidate_ids`` are
+    the first tokens of all allowed answers (the answer set, the letters, or yes and no).
+    ``variant`` numbers the rotations or polarities of one paraphrase.
+    """
+
+    prompt_id: str
+    fact_id: str
+    relation_id: str
+    task: str
+    template_id: int
+    split: Split
+    options: Options
+    variant: int
+    text: str
+    answer: str
+    ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    candidate_ids: tuple[int, ...]
+    option_order: tuple[str, ...]
+    polarity: str
+    subject_span: Span
+    relation_spans: tuple[Span, ...]
+    chance: float
+
+    @property
+    def answer_pos(self) -> int:
+        return len(self.ids) - 1
+
+
+class PromptBuilder:
+    """Builds prompts of one world; knows which option sets are as trained and which are fresh."""
+
+    def __init__(
+        self,
+        world: World,
+        book: TemplateBook,
+        renderer: Renderer,
+        option_sets: OptionSets,
+        tokenizer: PreTrainedTokenizerFast,
+    ) -> None:
+        self._world = world
+        self._book = book
+        self._renderer = renderer
+        self._options = option_sets
+        self._tokenizer = tokenizer
+
+    def build(self, facts: Sequence[Fact], tasks: Sequence[Task]) -> Iterator[Prompt]:
+        """All prompts of ``facts`` in ``tasks``: seen and held-out paraphrases, all variants."""
+        for fact in facts:
+            for task in tasks:
+                if self._book.has(fact.relation_id, task):
+                    yield from self._of_fact(fact, task)
+
+    def _of_fact(self, fact: Fact, task: Task) -> Iterator[Prompt]:
+        seen = self._book.seen(fact.relation_id, task)
+        templates = [*seen, *self._book.held_out(fact.relation_id, task)]
+        kinds: tuple[Options, ...] = ("seen", "fresh") if task.n_options else ("none",)
+        plan = [
+            (kind, variant, question)
+            for kind in kinds
+            for variant, question in self._questions(fact, task, templates, kind)
+        ]
+        rendered = [self._renderer.render(question) for _, _, question in plan]
+        allowed = self._allowed_ids(fact, task)
+        chance = chance_level(task, len(self._world.candidates[self._answer_relation(fact, task)]))
+        for (kind, variant, question), text, encoded in zip(
+            plan, rendered, encode_documents(self._tokenizer, rendered), strict=True
+        ):
+            template_id = question.template_id
+            yield Prompt(
+                prompt_id=f"{fact.fact_id}/{task.name}/{template_id}/{kind}/{variant}",
+                fact_id=fact.fact_id,
+                relation_id=fact.relation_id,
+                task=task.name,
+                template_id=template_id,
+                split="seen_templates" if template_id in seen else "held_out_templates",
+                options=kind,
+                variant=variant,
+                text=text.prompt,
+                answer=text.answer,
+                ids=tuple(encoded.ids[: encoded.answer[0]]),
+                answer_ids=tuple(encoded.ids[slice(*encoded.answer)]),
+                candidate_ids=allowed,
+                option_order=tuple(question.options),
+                polarity=_polarity(question),
+                subject_span=encoded.subject,
+                relation_spans=encoded.relation_spans,
+                chance=chance,
+            )
+
+    def _questions(
+        self, fact: Fact, task: Task, templates: Sequence[int], kind: Options
+    ) -> Iterator[tuple[int, Question]]:
+        """(variant, question): one per rotation of the options, or per polarity."""
+        if task.n_options:
+            draw = self._options.seen if kind == "seen" else self._options.fresh
+            sets = draw(fact, task.n_options, len(templates))
+            for template_id, others in zip(templates, sets, strict=False):
+                base = Question(fact, task, template_id)
+                for position in range(task.n_options):
+                    order = (*others[:position], fact.object, *others[position:])
+                    yield position, replace(base, options=order)
+        elif task.base == "verification":
+            for template_id, false in zip(
+                templates, self._options.false_claims(fact, len(templates)), strict=True
+            ):
+                for variant, claimed in enumerate((fact.object, false)):
+                    yield variant, Question(fact, task, template_id, claimed=claimed)
+        else:
+            for template_id in templates:
+                yield 0, Question(fact, task, template_id)
+
+    def _answer_relation(self, fact: Fact, task: Task) -> str:
+        bridge = self._world.relations[fact.relation_id].bridge
+        return bridge if task.base == "multihop" and bridge else fact.relation_id
+
+    def _allowed_ids(self, fact: Fact, task: Task) -> tuple[int, ...]:
+        if task.n_options:
+            words: Sequence[str] = self._renderer.letters[: task.n_options]
+        elif task.base == "verification":
+            words = self._renderer.yes_no
+        else:
+            words = self._world.candidates[self._answer_relation(fact, task)]
+        pieces = self._tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
+        return tuple(p[0] for p in pieces)
+
+
+def _polarity(question: Question) -> str:
+    if question.claimed is None:
+        return ""
+    return "true" if question.claimed == question.fact.object else "false"

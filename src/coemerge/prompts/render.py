@@ -1,0 +1,155 @@
+"""The text of one question and its answer. A document is ``prompt + " " + answer + "."``.
+
+Every format starts with a cue of its own, and lettered options come right after it: an option's
+slot can then be read off its position, so a small model only has to learn the match.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from coemerge.prompts.tasks import TASKS, Task, get_task
+from coemerge.prompts.templates import OBJECT, SUBJECT, TemplateBook
+from coemerge.worlds.facts import Fact, World
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What surrounds a phrasing, per task: ``{phrase}`` and, for lettered tasks, ``{options}``.
+
+    ``cot`` wraps a two-step form: ``{question}`` is the inner question without its answer cue,
+    ``{reason}`` the restated fact. ``answer_cues`` close the prompt.
+    """
+
+    cues: Mapping[str, str]
+    answer_cues: Mapping[str, str]
+    cot_cue: str
+    cot_reason: str
+    letters: Sequence[str]
+    yes: str
+    no: str
+    blank: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about a fact, ready to be rendered.
+
+    ``options`` are in the order shown (lettered tasks); ``claimed`` is the object that a
+    verification asserts.
+    """
+
+    fact: Fact
+    task: Task
+    template_id: int
+    options: Sequence[str] = ()
+    claimed: str | None = None
+    route_template_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """``subject`` and ``phrase`` are character spans in ``prompt``: of the subject, of the phrasing."""
+
+    prompt: str
+    answer: str
+    subject: Span
+    phrase: Span
+
+
+class Renderer:
+    """Renders questions of one world with one book of templates."""
+
+    def __init__(self, world: World, book: TemplateBook, frames: Frames) -> None:
+        self._world = world
+        self._book = book
+        self._frames = frames
+
+    @property
+    def letters(self) -> Sequence[str]:
+        return self._frames.letters
+
+    @property
+    def yes_no(self) -> tuple[str, str]:
+        return self._frames.yes, self._frames.no
+
+    def render(self, question: Question) -> Rendered:
+        """Raises ValueError if a verification has no claim or the options lack the object."""
+        task = question.task
+        cue = self._frames.cot_cue if task.route else self._frames.cues[task.base]
+        head = cue
+        if task.n_options:
+            head += " " + self._option_list(question.options) + "."
+        phrase, subject = self._phrase(question)
+        start = len(head) + 1
+        prompt = f"{head} {phrase}"
+        if task.route:
+            prompt += f" {self._frames.cot_reason} {self._restatement(question)}"
+        answer_cue = self._frames.answer_cues.get(task.base, "")
+        prompt += f" {answer_cue}" if answer_cue else ""
+        return Rendered(
+            prompt,
+            self.answer(question),
+            (start + subject[0], start + subject[1]),
+            (start, start + len(phrase)),
+        )
+
+    def answer(self, question: Question) -> str:
+        fact, task = question.fact, question.task
+        if task.base == "mcqa":
+            return self._frames.letters[list(question.options).index(fact.object)]
+        if task.base == "negmcqa":
+            wrong = [i for i, o in enumerate(question.options) if o != fact.object]
+            return self._frames.letters[wrong[0]]
+        if task.base == "verification":
+            return self._frames.yes if question.claimed == fact.object else self._frames.no
+        if task.base == "multihop":
+            answer = self._world.bridge_answer(fact)
+            if answer is None:
+                raise ValueError(f"relation {fact.relation_id!r} has no bridge: no multihop question")
+            return answer
+        return fact.object
+
+    def _phrase(self, question: Question) -> tuple[str, Span]:
+        fact, task = question.fact, question.task
+        text = self._book.phrasing(fact.relation_id, task, question.template_id)
+        if task.base == "completion":
+            text = text[: text.index(OBJECT)].rstrip()
+        elif task.base == "fitb":
+            text = text.replace(OBJECT, self._frames.blank)
+        elif task.base == "verification":
+            if question.claimed is None:
+                raise ValueError("a verification needs a claimed object")
+            text = text.replace(OBJECT, question.claimed)
+        start = text.index(SUBJECT)
+        return text.replace(SUBJECT, fact.subject), (start, start + len(fact.subject))
+
+    def _restatement(self, question: Question) -> str:
+        """The fact in the route's wording, blank filled in, as a sentence."""
+        route = get_task(str(question.task.route))
+        fact = question.fact
+        text = self._book.phrasing(fact.relation_id, route, question.route_template_id)
+        text = text.replace(SUBJECT, fact.subject).replace(OBJECT, fact.object)
+        return f"{text} {fact.object}." if route.phrasing == "question" else text
+
+    def _option_list(self, options: Sequence[str]) -> str:
+        return ", ".join(
+            f"{letter} {option}"
+            for letter, option in zip(self._frames.letters, options, strict=False)
+        )
+
+
+def check_frames(frames: Frames) -> None:
+    """Raises ValueError unless every format starts with a word of its own."""
+    missing = [t.name for t in TASKS.values() if not t.route and t.name not in frames.cues]
+    if missing:
+        raise ValueError(f"prompts.cues: missing {missing}")
+    cues = {**frames.cues, "cot": frames.cot_cue}
+    first_words = [cue.split()[0] if cue.split() else "" for cue in cues.values()]
+    for task, word in zip(cues, first_words, strict=True):
+        if not word or first_words.count(word) > 1:
+            raise ValueError(
+                f"prompts.cues.{task}: the first word {word!r} must be there and differ from the "
+                f"other formats' ({cues}): formats that share an opening hold each other back"
+            )

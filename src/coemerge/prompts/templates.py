@@ -1,0 +1,104 @@
+"""Paraphrases as data: one YAML file per relation, ten phrasings per task, the last ones held out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from coemerge.prompts.tasks import Task
+
+SUBJECT, OBJECT = "[X]", "[Y]"
+_WITH_OBJECT = frozenset({"statement", "cloze", "claim"})
+_OPTIONAL = frozenset({"multihop"})
+PHRASINGS = ("statement", "cloze", "question", "choice", "negated", "claim", "multihop")
+
+
+@dataclass(frozen=True)
+class TemplateBook:
+    """``phrasings[relation_id][key]`` lists the paraphrases; the last ``n_held_out`` are held out.
+
+    A template id is the position in that list; it is shared by all facts of the relation.
+    """
+
+    phrasings: Mapping[str, Mapping[str, Sequence[str]]]
+    n_held_out: int
+
+    def phrasing(self, relation_id: str, task: Task, template_id: int) -> str:
+        return self.phrasings[relation_id][task.phrasing][template_id]
+
+    def has(self, relation_id: str, task: Task) -> bool:
+        return task.phrasing in self.phrasings[relation_id]
+
+    def seen(self, relation_id: str, task: Task) -> range:
+        return range(len(self.phrasings[relation_id][task.phrasing]) - self.n_held_out)
+
+    def held_out(self, relation_id: str, task: Task) -> range:
+        n = len(self.phrasings[relation_id][task.phrasing])
+        return range(n - self.n_held_out, n)
+
+
+def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int) -> TemplateBook:
+    """Reads ``<directory>/<relation_id>.yaml``. Raises ValueError listing every faulty entry."""
+    phrasings, problems = {}, []
+    for relation_id in relation_ids:
+        path = directory / f"{relation_id}.yaml"
+        if not path.is_file():
+            problems.append(f"{path}: missing; relation {relation_id!r} needs a template file")
+            continue
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            problems.append(f"{path}: not valid YAML: {error}")
+            continue
+        found = _problems(path, content, n_held_out)
+        problems += found
+        if not found:
+            phrasings[relation_id] = {k: tuple(content[k]) for k in PHRASINGS if k in content}
+    if problems:
+        raise ValueError("; ".join(problems))
+    return TemplateBook(phrasings, n_held_out)
+
+
+def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
+    if not isinstance(content, dict):
+        return [f"{path}: expected a mapping of task phrasings"]
+    problems = []
+    for key in PHRASINGS:
+        entries = content.get(key)
+        if entries is None and key in _OPTIONAL:
+            continue
+        if not isinstance(entries, list) or len(entries) <= n_held_out:
+            problems.append(f"{path}: {key!r} needs a list of more than {n_held_out} phrasings")
+            continue
+        for number, entry in enumerate(entries, start=1):
+            problem = _slot_problem(key, entry)
+            if problem:
+                problems.append(f"{path}: {key} entry {number} {entry!r}: {problem}")
+    return problems
+
+
+def _slot_problem(key: str, entry: object) -> str | None:
+    if not isinstance(entry, str):
+        return "expected text"
+    wanted = {SUBJECT: 1, OBJECT: int(key in _WITH_OBJECT)}
+    for slot, count in wanted.items():
+        if entry.count(slot) != count:
+            return f"needs {slot} {count} time(s)"
+    if key == "statement":
+        if not entry.rstrip(".").endswith(f" {OBJECT}"):
+            return f"must end with {OBJECT}"
+        if entry.index(SUBJECT) > entry.index(OBJECT):
+            return f"{SUBJECT} must come before {OBJECT}"
+    return None
+
+
+def word_distance(first: str, second: str) -> int:
+    """Levenshtein distance over lower-cased words, punctuation apart."""
+    a, b = ([w.strip(".,?!:;'\"").lower() for w in text.split()] for text in (first, second))
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, start=1):
+        diagonal, row[0] = row[0], i
+        for j, right in enumerate(b, start=1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
+    return row[-1]

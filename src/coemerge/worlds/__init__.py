@@ -1,0 +1,5 @@
+"""What is true.
+
+Reading order: ``facts`` (Relation, Fact, World), ``names`` (invented words), ``synthetic``
+(a world of any size from a seed), ``agreement`` (number and gender agreement as minimal pairs).
+"""

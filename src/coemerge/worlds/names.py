@@ -1,0 +1,38 @@
+"""Invented, pronounceable words: names of people, places, languages and firms that no corpus holds."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+_ONSETS = "b br c d dr f fl g gr h j k l m n p pl pr r s sk st t tr v w z".split()
+_VOWELS = "a e i o u".split()
+_CODAS = "l m n r d k t rn ld nd sk x".split()
+
+
+def invent_words(
+    count: int,
+    rng: np.random.Generator,
+    suffixes: Sequence[str] = ("",),
+    taken: Collection[str] = (),
+) -> list[str]:
+    """``count`` distinct capitalised words, none a prefix of another or of a word in ``taken``.
+
+    Suffixes are used in turn, so that a type of entity is recognisable (towns in "-ford").
+    """
+    words: list[str] = []
+    seen = {w.lower() for w in taken}
+    prefixes = {w[:k] for w in seen for k in range(1, len(w))}
+    while len(words) < count:
+        suffix = suffixes[len(words) % len(suffixes)]
+        word = _syllable(rng) + (suffix or _syllable(rng))
+        own_prefixes = {word[:k] for k in range(1, len(word))}
+        if word in seen or word in prefixes or own_prefixes & seen:
+            continue
+        seen.add(word)
+        prefixes |= own_prefixes
+        words.append(word.capitalize())
+    return words
+
+
+def _syllable(rng: np.random.Generator) -> str:
+    return "".join(part[rng.integers(len(part))] for part in (_ONSETS, _VOWELS, _CODAS))
