@@ -1,0 +1,77 @@
+"""Errors for people: one message with the remedy and exit code 2, a traceback with debug=true."""
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, ParamSpec, TypeVar
+
+from coemerge.app.settings import suggest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def run_cli(main: Callable[[], None]) -> None:
+    """Runs a hydra main. Paths in the configuration are relative to the checkout."""
+    os.environ.setdefault("COEMERGE_ROOT", str(ROOT))
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    for argument in sys.argv[1:]:
+        if re.fullmatch(r"--[a-z_]+", argument) and argument[2:] in _GROUPS:
+            _fail(f"{argument}: write {argument[2:]}=NAME, without dashes")
+    friendly(main)()
+
+
+def friendly(function: Callable[P, T]) -> Callable[P, T]:
+    """Turns errors that a user can mend into one message; others pass through."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if "debug=true" in sys.argv or not _is_for_users(error):
+                raise
+            _fail(explain(error))
+
+    return wrapped
+
+
+_GROUPS = ("experiment", "world", "prompts", "corpus", "model", "optimizer", "trainer", "callbacks")
+
+
+def explain(error: Exception) -> str:
+    """The message, with a suggestion where a name was mistyped."""
+    text = str(error).strip()
+    missing = re.search(r"Could not (?:find|override) '([^']+)'", text)
+    if missing:
+        group, _, name = missing.group(1).rpartition("/")
+        known = sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
+        return f"{group}={name}: no such option{suggest(name, known)}; there are: {', '.join(known)}"
+    unknown = re.search(r"Key '([^']+)' (?:is )?not in '(\w+)'", text)
+    if unknown:
+        from dataclasses import fields
+
+        import coemerge.app.schema as schema
+
+        node = getattr(schema, unknown.group(2), None)
+        known = [f.name for f in fields(node)] if node else []
+        return f"unknown key {unknown.group(1)!r}{suggest(unknown.group(1), known)}\n{text}"
+    return text
+
+
+def _is_for_users(error: BaseException) -> bool:
+    if type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        return _is_for_users(error.__cause__)
+    module = type(error).__module__
+    return isinstance(error, (ValueError, FileNotFoundError)) or module.startswith(
+        ("hydra", "omegaconf")
+    )
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(2)

@@ -1,0 +1,33 @@
+"""Finds the data set that a configuration implies, or builds it."""
+
+import json
+import logging
+from pathlib import Path
+
+from coemerge.app.settings import Settings
+from coemerge.corpus.dataset import Dataset, build_dataset, open_dataset
+
+log = logging.getLogger(__name__)
+
+
+def obtain_dataset(settings: Settings) -> Dataset:
+    """The pinned ``data/`` if it is the one that is wanted, else ``artifacts/data/<fingerprint>``.
+
+    Raises ValueError if the files found were changed after they were built.
+    """
+    fingerprint = settings.dataset.fingerprint()
+    pinned = Path(settings.config.paths.data)
+    if _fingerprint_of(pinned) == fingerprint:
+        return open_dataset(pinned, settings.dataset)
+    directory = Path(settings.config.paths.artifacts) / "data" / fingerprint
+    if _fingerprint_of(directory) is not None:
+        return open_dataset(directory, settings.dataset)
+    log.info("building the data set %s", directory)
+    return build_dataset(settings.dataset, directory)
+
+
+def _fingerprint_of(directory: Path) -> str | None:
+    manifest = directory / "manifest.json"
+    if not manifest.is_file():
+        return None
+    return str(json.loads(manifest.read_text(encoding="utf-8"))["fingerprint"])

@@ -1,0 +1,54 @@
+"""After training: joins the tables that grew, and derives the acquisition table."""
+
+import pandas as pd
+
+from coemerge.callbacks.context import RunContext
+from coemerge.scoring.acquisition import acquisition_frame
+from coemerge.tables.records import RECORDS
+from coemerge.tables.store import write_table
+
+_GROWING = ("training", "exposure", "prompt_scores")
+
+
+def close_tables(run: RunContext) -> None:
+    """Joins what callbacks stored; tables of callbacks that were off are simply absent."""
+    for name in _GROWING:
+        run.table(name).join()
+    scores = _read(run, "prompt_scores")
+    if scores is not None:
+        _write_acquisition(run, scores)
+
+
+def _write_acquisition(run: RunContext, scores: pd.DataFrame) -> None:
+    steps = sorted(scores["step"].unique())
+    exposures = _read(run, "exposure")
+    if exposures is None:
+        exposures = _recount(run, steps)
+    frame = acquisition_frame(
+        scores,
+        run.dataset.facts.to_pandas(),
+        exposures,
+        {int(s): run.tokens_after(int(s)) for s in steps},
+        run.run_id,
+        run.seed,
+    )
+    names = [f for f in RECORDS["acquisition"].__dataclass_fields__ if f != "table"]
+    columns = {name: frame[name].to_numpy() for name in names}
+    write_table(run.tables_dir / "acquisition.parquet", "acquisition", columns, run.provenance)
+
+
+def _read(run: RunContext, name: str) -> pd.DataFrame | None:
+    try:
+        return run.table(name).read().to_pandas()
+    except FileNotFoundError:
+        return None
+
+
+def _recount(run: RunContext, steps: list[int]) -> pd.DataFrame:
+    """The exposure table from the corpus itself: what a step has used is a pure function of it."""
+    ledger = run.new_ledger()
+    frames = []
+    for step in steps:
+        ledger.advance_to(run.order.rows_after(int(step)))
+        frames.append(pd.DataFrame(ledger.columns(int(step))))
+    return pd.concat(frames) if frames else pd.DataFrame()

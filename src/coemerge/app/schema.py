@@ -1,0 +1,72 @@
+"""The typed configuration: a wrong type or an unknown key is refused when it is composed.
+
+Registered under ``base_*`` names, on which the YAML files of each group build.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from coemerge.corpus.config import CorpusConfig
+from coemerge.lm.config import ModelConfig, OptimizerConfig, TrainerConfig
+from coemerge.prompts.config import PromptsConfig
+from coemerge.worlds.synthetic import SyntheticWorldConfig
+
+
+@dataclass
+class PathsConfig:
+    """``root`` is the checkout; ``artifacts`` receives everything that runs produce; ``data`` is
+    the pinned data set of the default experiment."""
+
+    root: str = MISSING
+    artifacts: str = MISSING
+    data: str = MISSING
+
+
+@dataclass
+class ScoreConfig:
+    """``base``: first (probability in the full vocabulary) or cand (share among the candidates)."""
+
+    base: str = "first"
+
+
+@dataclass
+class TrainConfig:
+    """Everything that ``train.py`` takes. ``resume``: true, false or auto; ``overwrite`` starts anew."""
+
+    experiment_name: str = "default"
+    seed: int = 0
+    run_id: str | None = None
+    resume: str = "false"
+    overwrite: bool = False
+    debug: bool = False
+    device: str = "auto"
+    world: Any = MISSING
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    callbacks: dict[str, Any] | None = field(default_factory=dict)
+    logger: dict[str, Any] | None = field(default_factory=dict)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+
+
+def register() -> None:
+    """Makes the schemas known to hydra; call before composing."""
+    store = ConfigStore.instance()
+    store.store(name="base_train", node=TrainConfig)
+    for group, node in {
+        "world": SyntheticWorldConfig,
+        "prompts": PromptsConfig,
+        "corpus": CorpusConfig,
+        "model": ModelConfig,
+        "optimizer": OptimizerConfig,
+        "trainer": TrainerConfig,
+        "paths": PathsConfig,
+    }.items():
+        name = "base_synthetic" if group == "world" else f"base_{group}"
+        store.store(group=group, name=name, node=node)

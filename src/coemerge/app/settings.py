@@ -1,0 +1,99 @@
+"""A composed configuration as typed objects, checked before anything heavy is imported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from coemerge.app.schema import TrainConfig
+from coemerge.corpus.config import DatasetSpec
+from coemerge.lm.config import check_training_config
+
+RESUME = ("true", "false", "auto")
+SCORE_BASES = ("first", "cand")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``config`` is typed; ``resolved`` the same as plain values, for files and W&B; ``overrides``
+    are those given on the command line."""
+
+    config: TrainConfig
+    resolved: dict[str, Any]
+    overrides: tuple[str, ...]
+    dataset: DatasetSpec
+
+
+def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
+    """Raises ValueError with every problem that needs neither data nor model to be seen."""
+    resolved = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, TrainConfig)
+    config = replace(
+        config, callbacks=resolved["callbacks"] or {}, logger=resolved["logger"] or {}
+    )
+    dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed)
+    problems = []
+    for check in (
+        lambda: _check_run_keys(config),
+        lambda: check_training_config(
+            config.model, config.optimizer, config.trainer, config.device
+        ),
+        dataset.check,
+        lambda: _check_templates(dataset),
+        lambda: check_entries(config.callbacks or {}, "callbacks"),
+        lambda: check_entries(config.logger or {}, "logger"),
+        lambda: _check_artifacts(Path(config.paths.artifacts)),
+    ):
+        try:
+            check()
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return Settings(config, {str(k): v for k, v in resolved.items()}, tuple(overrides), dataset)
+
+
+def check_entries(entries: Mapping[str, Any], group: str) -> None:
+    """Every named entry must say what it is. Null entries were removed on purpose."""
+    for name, entry in entries.items():
+        if entry is not None and (not isinstance(entry, Mapping) or "_target_" not in entry):
+            raise ValueError(f"{group}.{name}: needs a _target_, or null to remove it")
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """' (did you mean ...?)' or nothing."""
+    close = get_close_matches(word, known, n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _check_run_keys(config: TrainConfig) -> None:
+    problems = []
+    if config.resume not in RESUME:
+        problems.append(f"resume: {config.resume!r} is not one of {', '.join(RESUME)}")
+    if config.score.base not in SCORE_BASES:
+        problems.append(f"score.base: {config.score.base!r} is not one of {SCORE_BASES}")
+    if config.seed < 0:
+        problems.append(f"seed: must not be negative, got {config.seed}")
+    if config.run_id is not None and (not config.run_id or "/" in config.run_id):
+        problems.append(f"run_id: {config.run_id!r} must be a plain name")
+    if config.resume == "true" and config.overwrite:
+        problems.append("resume=true and overwrite=true contradict each other")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _check_templates(dataset: DatasetSpec) -> None:
+    dataset.prompts.book(list(dataset.world.use))
+
+
+def _check_artifacts(path: Path) -> None:
+    for part in (path, *path.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise ValueError(f"paths.artifacts: {part} is a file, not a directory")
+            return

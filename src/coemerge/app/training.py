@@ -1,0 +1,194 @@
+"""Assembles a training from its settings, fits it, and records how it ended."""
+
+import inspect
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+import yaml
+from hydra.utils import get_object, instantiate
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from coemerge.app.identity import run_fingerprint
+from coemerge.app.run_directory import (
+    code_version,
+    package_versions,
+    read_run_manifest,
+    update_manifest,
+)
+from coemerge.app.settings import Settings
+from coemerge.callbacks.context import RunContext
+from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, resume_path
+from coemerge.corpus.dataset import Dataset
+from coemerge.corpus.loader import CorpusDataModule, RowOrder
+from coemerge.files import write_text
+from coemerge.lm.build import build_model
+from coemerge.lm.checkpoints import weights_sha256
+from coemerge.lm.machine import Execution, choose_execution, detect_machine
+from coemerge.lm.module import LanguageModule
+
+
+@dataclass
+class Training:
+    """Everything that is fitted."""
+
+    run: RunContext
+    module: LanguageModule
+    data: CorpusDataModule
+    trainer: lightning.Trainer
+
+
+def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Dataset) -> RunContext:
+    """What callbacks share; writes config.yaml and the manifest."""
+    config = settings.config
+    trainer = config.trainer
+    rows = trainer.batch_rows * trainer.accumulate * trainer.devices * trainer.num_nodes
+    order = RowOrder(dataset.store.n_rows, rows)
+    fingerprint = run_fingerprint(settings)
+    write_text(directory / "config.yaml", yaml.safe_dump(settings.resolved, sort_keys=False))
+    update_manifest(
+        directory,
+        run_id=run_id,
+        experiment=config.experiment_name,
+        status="running",
+        seed=config.seed,
+        fingerprint=fingerprint,
+        data_fingerprint=dataset.manifest["fingerprint"],
+        data_hash=dataset.content_hash,
+        data_directory=str(dataset.directory),
+        versions=package_versions(),
+        **code_version(Path(config.paths.root)),
+    )
+    return RunContext(
+        run_id=run_id,
+        seed=config.seed,
+        directory=directory,
+        fingerprint=fingerprint,
+        dataset=dataset,
+        max_steps=trainer.max_steps or order.steps_per_pass,
+        order=order,
+        score_base=config.score.base,
+        provenance={"run_id": run_id, "fingerprint": fingerprint, "data": dataset.content_hash},
+    )
+
+
+def choose_machine(settings: Settings, directory: Path) -> Execution:
+    """Precision, attention and threads: as the run began with, or chosen now and written down."""
+    manifest = read_run_manifest(directory) or {}
+    if "execution" in manifest:
+        execution = Execution(**manifest["execution"])
+    else:
+        config = settings.config
+        machine = detect_machine(config.device)
+        execution = choose_execution(machine, config.model, config.trainer)
+        update_manifest(directory, execution=execution.as_dict())
+    torch.set_num_threads(execution.threads)
+    return execution
+
+
+def assemble(settings: Settings, run: RunContext, execution: Execution) -> Training:
+    """Model, data, callbacks, loggers and trainer."""
+    config, dataset = settings.config, run.dataset
+    model = build_model(
+        config.model, dataset.tokenizer, dataset.store.row_length, execution.attention, config.seed
+    )
+    data = CorpusDataModule(
+        dataset.store,
+        run.order,
+        run.max_steps,
+        config.trainer.batch_rows,
+        config.trainer.accumulate,
+        config.optimizer.answer_weight,
+    )
+    callbacks = instantiate_entries(config.callbacks or {}, run=run)
+    callbacks.append(SaveResumeState(run, config.trainer.resume_every))
+    has_bar = any(isinstance(c, lightning.pytorch.callbacks.ProgressBar) for c in callbacks)
+    loggers = instantiate_entries(
+        config.logger or {},
+        run_directory=run.directory,
+        run_id=run.run_id,
+        group=config.experiment_name,
+        config=settings.resolved,
+    )
+    trainer = lightning.Trainer(
+        accelerator="gpu" if execution.accelerator == "cuda" else execution.accelerator,
+        devices=config.trainer.devices,
+        num_nodes=config.trainer.num_nodes,
+        strategy=config.trainer.strategy,
+        precision=execution.precision,  # type: ignore[arg-type]
+        max_steps=run.max_steps,
+        accumulate_grad_batches=config.trainer.accumulate,
+        callbacks=callbacks,
+        logger=loggers or False,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=run.directory,
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=has_bar,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+    )
+    module = LanguageModule(model, config.optimizer, run.max_steps)
+    return Training(run, module, data, trainer)
+
+
+def fit(training: Training, continues: bool) -> None:
+    """Trains to the end, from the saved state if there is one.
+
+    However it ends, the manifest says so. Exits with 143 on SIGTERM and 130 on Ctrl-C.
+    """
+    directory = training.run.directory
+    state = resume_path(directory)
+    started = time.perf_counter()
+    status = "running"
+    try:
+        training.trainer.fit(
+            training.module,
+            datamodule=training.data,
+            ckpt_path=state if continues and state.is_file() else None,
+            weights_only=True,
+        )
+        status = "trained"
+    except SIGTERMException as error:
+        status = "interrupted"
+        raise SystemExit(128 + signal.SIGTERM) from error
+    except SystemExit as error:
+        status = "interrupted"
+        raise SystemExit(128 + signal.SIGINT) from error
+    finally:
+        wall_s = (read_run_manifest(directory) or {}).get("wall_s", 0.0)
+        elapsed = time.perf_counter() - started
+        update_manifest(directory, status=status, wall_s=round(wall_s + elapsed, 1))
+
+
+def record_result(training: Training) -> None:
+    """The final weights' hash, steps and tokens."""
+    run = training.run
+    update_manifest(
+        run.directory,
+        final_weights_sha256=weights_sha256(training.module.model),
+        steps=run.max_steps,
+        tokens=run.ledger_at(run.max_steps).n_tokens,
+        n_parameters=sum(p.numel() for p in training.module.model.parameters()),
+    )
+
+
+def instantiate_entries(entries: Mapping[str, Any], **offered: Any) -> list[Any]:
+    """Instantiates the named entries that are not null, each with those of the offered arguments
+    that its target takes: own callbacks get ``run``, any Lightning callback works as it is."""
+    made = []
+    for entry in entries.values():
+        if entry is None:
+            continue
+        parameters = inspect.signature(get_object(entry["_target_"])).parameters
+        arguments = {k: v for k, v in offered.items() if k in parameters and k not in entry}
+        # partial: hydra would turn dataclasses among the arguments into plain dicts
+        make = instantiate({**entry, "_partial_": True}, _convert_="all")
+        made.append(make(**arguments))
+    return made

@@ -1,0 +1,174 @@
+"""Text without facts: grammar, repeated lists, format drills, or the user's own files.
+
+Drills ask the lettered formats and verification about words alone ("which of these is cello?"), so
+that a format can be learnt without any fact. They never show a reserved option set.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from coemerge.prompts.options import OptionSets
+from coemerge.prompts.render import Question, Renderer
+from coemerge.prompts.tasks import get_task
+from coemerge.prompts.templates import TemplateBook
+from coemerge.worlds.agreement import agreement_sentence
+from coemerge.worlds.facts import Fact, World
+
+DRILL = "drill"  # the pseudo-relation of a word with itself; its template file is drill.yaml
+_LIST_LENGTH = 5
+
+
+@dataclass
+class BackgroundConfig:
+    """``share``: share of background documents; ``early_share`` until ``early_until`` (a fraction
+    of the fact documents). ``mix`` weighs the kinds: grammar, lists, drill_<task>, files."""
+
+    share: float = 0.25
+    early_share: float = 0.25
+    early_until: float = 0.0
+    mix: dict[str, float] = field(default_factory=dict)
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text and, where there is one, the character span of the answer in it."""
+
+    text: str
+    answer: tuple[int, int] | None = None
+
+
+class Background:
+    """Draws background texts. Raises ValueError for an unknown kind or an empty mix."""
+
+    def __init__(
+        self,
+        config: BackgroundConfig,
+        world: World,
+        book: TemplateBook,
+        renderer: Renderer,
+        option_sets: OptionSets,
+        list_cue: str,
+    ) -> None:
+        self._config = config
+        self._world = world
+        self._book = book
+        self._renderer = renderer
+        self._options = option_sets
+        self._list_cue = list_cue
+        self._relations = world.main_relations()
+        self._words = sorted({w for r in self._relations for w in world.candidates[r]})
+        check_background(config)
+        self._kinds = list(config.mix)
+        weights = np.array([config.mix[k] for k in self._kinds])
+        self._bounds = np.cumsum(weights / weights.sum())
+        self._file_texts = _endless(config.path) if config.path else None
+
+    def share_at(self, time: float) -> float:
+        early = time < self._config.early_until
+        return self._config.early_share if early else self._config.share
+
+    def draw(self, rng: np.random.Generator) -> Text:
+        kind = self._kinds[int(np.searchsorted(self._bounds, rng.random()))]
+        if kind.startswith("drill_"):
+            return self._drill(kind.removeprefix("drill_"), rng)
+        makers: dict[str, Callable[[np.random.Generator], Text]] = {
+            "grammar": lambda r: Text(agreement_sentence(r).capitalize()),
+            "lists": self._repeated_list,
+            "files": self._from_files,
+        }
+        return makers[kind](rng)
+
+    def _from_files(self, rng: np.random.Generator) -> Text:
+        assert self._file_texts is not None
+        return Text(next(self._file_texts))
+
+    def _repeated_list(self, rng: np.random.Generator) -> Text:
+        """A list of words and the same list again: nothing but copying predicts the second."""
+        picks = rng.choice(len(self._words), size=_LIST_LENGTH, replace=False)
+        names = " ".join(self._words[i] for i in picks)
+        return Text(f"{self._list_cue} {names}; {names}.")
+
+    def _drill(self, task_name: str, rng: np.random.Generator) -> Text:
+        task = get_task(task_name)
+        relation = self._relations[int(rng.integers(len(self._relations)))]
+        pool = self._world.candidates[relation] if rng.random() < 0.5 else self._words
+        while True:
+            picks = rng.choice(len(pool), size=max(task.n_options, 2), replace=False)
+            options = [pool[i] for i in picks]
+            if not self._is_reserved(options):
+                break
+        word = options[int(rng.integers(len(options)))]
+        seen = self._book.seen(DRILL, task)
+        question = Question(
+            Fact("", DRILL, word, word),
+            task,
+            int(rng.integers(len(seen))),
+            options=options,
+            claimed=word if rng.random() < 0.5 else next(o for o in options if o != word),
+        )
+        rendered = self._renderer.render(question)
+        start = len(rendered.prompt) + 1
+        text = f"{rendered.prompt} {rendered.answer}."
+        return Text(text, (start, start + len(rendered.answer)))
+
+    def _is_reserved(self, options: Sequence[str]) -> bool:
+        return any(
+            set(options) <= set(self._world.candidates[r]) and self._options.is_reserved(r, options)
+            for r in self._relations
+        )
+
+
+def check_background(config: BackgroundConfig) -> None:
+    """Raises ValueError naming the key."""
+    known = {"grammar", "lists", "files", "drill_mcqa", "drill_negmcqa", "drill_verification"}
+    unknown = set(config.mix) - known
+    if unknown:
+        raise ValueError(f"corpus.background.mix: unknown {sorted(unknown)}; known: {sorted(known)}")
+    for key in ("share", "early_share"):
+        if not 0 <= getattr(config, key) < 1:
+            raise ValueError(f"corpus.background.{key}: must be in [0, 1)")
+    if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:
+        raise ValueError("corpus.background.mix: weights must not be negative, nor all zero")
+    if (config.mix.get("files", 0) > 0) != (config.path is not None):
+        raise ValueError(
+            "corpus.background: mix.files and path go together "
+            f"(mix.files={config.mix.get('files', 0)}, path={config.path})"
+        )
+    if config.path and not Path(config.path).is_file():
+        raise ValueError(f"corpus.background.path: {config.path}: no such file (.txt or .jsonl)")
+
+
+def read_texts(path: Path) -> Iterator[str]:
+    """One text per line (.txt) or per record's "text" (.jsonl), streamed; blank lines are skipped.
+
+    Raises ValueError naming file and line.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if path.suffix != ".jsonl":
+                yield line.strip()
+                continue
+            try:
+                text = json.loads(line)["text"]
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f'{path}:{number}: expected a JSON object with "text" ({error!r})'
+                ) from error
+            yield str(text)
+
+
+def _endless(path: str) -> Iterator[str]:
+    while True:
+        count = 0
+        for text in read_texts(Path(path)):
+            count += 1
+            yield text
+        if not count:
+            raise ValueError(f"corpus.background.path: {path}: holds no text")

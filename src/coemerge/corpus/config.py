@@ -1,0 +1,90 @@
+"""Settings of a corpus and the identity of the data set that follows from them."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coemerge.corpus.background import BackgroundConfig, check_background
+from coemerge.corpus.plan import PlanConfig, check_plan_config
+from coemerge.corpus.tokenizer_config import TokenizerConfig
+from coemerge.prompts.config import PromptsConfig
+from coemerge.worlds.synthetic import SyntheticWorldConfig
+
+DATA_SCHEMA = 1
+
+
+@dataclass
+class CorpusConfig:
+    """``row_length`` is the training context in tokens. ``option_sets``: fresh (drawn anew for each
+    document) or fixed (one set per fact)."""
+
+    row_length: int = 128
+    option_sets: str = "fresh"
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    background: BackgroundConfig = field(default_factory=BackgroundConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Everything a data set is a function of."""
+
+    world: SyntheticWorldConfig
+    prompts: PromptsConfig
+    corpus: CorpusConfig
+    seed: int
+
+    def check(self) -> None:
+        """First line of defence; needs neither data nor a model. Raises ValueError."""
+        check_plan_config(self.corpus.plan)
+        check_background(self.corpus.background)
+        self.prompts.frames()
+        if self.corpus.option_sets not in ("fresh", "fixed"):
+            raise ValueError(
+                f"corpus.option_sets: {self.corpus.option_sets!r} is neither fresh nor fixed"
+            )
+        if self.corpus.row_length < 16:
+            raise ValueError(f"corpus.row_length: {self.corpus.row_length} is below 16 tokens")
+
+    def fingerprint(self) -> str:
+        """Hash of the settings, with input files by content instead of by path."""
+        content = _with_files_hashed(
+            {
+                "schema": DATA_SCHEMA,
+                "seed": self.seed,
+                "world": asdict(self.world),
+                "prompts": asdict(self.prompts),
+                "corpus": asdict(self.corpus),
+            }
+        )
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _with_files_hashed(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {k: _with_files_hashed(v, k) for k, v in value.items()}
+    if key.endswith(("path", "_dir")) and value:
+        return path_digest(Path(value))
+    return value
+
+
+def path_digest(path: Path) -> str:
+    """sha256 of a file, or of the names and contents of a folder's files, sorted."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode())
+        digest.update(file_digest(file).encode())
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes. Raises FileNotFoundError naming the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

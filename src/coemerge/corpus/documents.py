@@ -1,0 +1,106 @@
+"""The stream of documents in training order, drawn in chunks so that memory does not grow with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from coemerge.corpus.background import Background
+from coemerge.corpus.plan import TASK_NAMES, Plan, document_times
+from coemerge.prompts.options import OptionSets
+from coemerge.prompts.render import Question, Renderer
+from coemerge.prompts.tasks import Task, get_task
+from coemerge.prompts.templates import TemplateBook
+from coemerge.worlds.facts import Fact, World
+
+FORMS = ("direct", "inverse", "synonym", "relation", "cot")
+BACKGROUND = -1
+_CHUNK = 4096
+_TIMES, _TEXTS = 1, 2  # salts of the generators
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text with what it states: ``fact`` is its position in the world, BACKGROUND if none."""
+
+    text: str
+    answer: tuple[int, int] | None = None
+    fact: int = BACKGROUND
+    task: int = BACKGROUND
+    template_id: int = BACKGROUND
+    form: int = BACKGROUND
+
+
+class DocumentStream:
+    """Iterates over all documents of a plan, background interleaved. Same seed, same documents."""
+
+    def __init__(
+        self,
+        world: World,
+        book: TemplateBook,
+        renderer: Renderer,
+        option_sets: OptionSets,
+        background: Background,
+        plan: Plan,
+        seed: int,
+    ) -> None:
+        self._world = world
+        self._book = book
+        self._renderer = renderer
+        self._options = option_sets
+        self._background = background
+        self._plan = plan
+        self._seed = seed
+
+    def __iter__(self) -> Iterator[Document]:
+        times_rng = np.random.default_rng([self._seed, _TIMES])
+        owners, times = document_times(self._plan.cells, times_rng)
+        for chunk, start in enumerate(range(0, len(owners), _CHUNK)):
+            rng = np.random.default_rng([self._seed, _TEXTS, chunk])
+            for k in range(start, min(start + _CHUNK, len(owners))):
+                share = self._background.share_at(float(times[k]))
+                while rng.random() < share:
+                    drawn = self._background.draw(rng)
+                    yield Document(drawn.text, drawn.answer)
+                yield self._document(self._plan.cells[owners[k]], rng)
+
+    def _document(self, cell: np.void, rng: np.random.Generator) -> Document:
+        index = int(cell["fact"])
+        fact = self._world.facts[index]
+        task = get_task(TASK_NAMES[cell["task"]])
+        question = self._question(fact, task, int(cell["wording"]), rng)
+        rendered = self._renderer.render(question)
+        start = len(rendered.prompt) + 1
+        return Document(
+            f"{rendered.prompt} {rendered.answer}.",
+            (start, start + len(rendered.answer)),
+            index,
+            int(cell["task"]),
+            question.template_id,
+            FORMS.index(self._form(fact, task)),
+        )
+
+    def _question(
+        self, fact: Fact, task: Task, wording: int, rng: np.random.Generator
+    ) -> Question:
+        seen = self._book.seen(fact.relation_id, task)
+        template_id = wording if wording >= 0 else int(rng.integers(len(seen)))
+        options: list[str] = []
+        claimed = None
+        if task.n_options:
+            options = self._options.for_training(fact, task.n_options, rng)
+            options.insert(int(rng.integers(task.n_options)), fact.object)
+        if task.base == "verification":
+            is_true = rng.random() < 0.5
+            claimed = fact.object if is_true else self._options.false_claim(fact, rng)
+        route = 0
+        if task.route:
+            route = int(rng.integers(len(self._book.seen(fact.relation_id, get_task(task.route)))))
+        return Question(fact, task, template_id, options, claimed, route)
+
+    def _form(self, fact: Fact, task: Task) -> str:
+        if fact.inverse_of:
+            return "inverse"
+        if fact.synonym_of:
+            return "synonym"
+        return task.form

@@ -1,0 +1,20 @@
+"""Small files written so that a reader, or a kill, never meets half of one."""
+
+import json
+import os
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes beside the target, syncs, then renames."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Sorted, indented, with a final newline."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,54 @@
+"""A causal LM from settings: any transformers architecture, vocabulary and context from the data."""
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from coemerge.lm.config import ModelConfig
+
+_CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
+
+
+def build_model(
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerFast,
+    context: int,
+    attention: str,
+    seed: int,
+) -> PreTrainedModel:
+    """A freshly initialised model in train mode, float32.
+
+    Raises ValueError for an unknown architecture, a key that its configuration does not have, or a
+    context shorter than the corpus rows.
+    """
+    try:
+        known = AutoConfig.for_model(config.architecture)
+    except ValueError as error:
+        raise ValueError(
+            f"model.architecture: {config.architecture!r} is not a transformers model type"
+        ) from error
+    unknown = [key for key in config.config if not hasattr(known, key)]
+    if unknown:
+        raise ValueError(f"model.config: {type(known).__name__} has no {', '.join(unknown)}")
+    context_key = next(key for key in _CONTEXT_KEYS if hasattr(known, key))
+    given = config.config.get(context_key, context)
+    if given < context:
+        raise ValueError(
+            f"model.config.{context_key}={given} is shorter than corpus.row_length={context}"
+        )
+    hf_config = AutoConfig.for_model(
+        config.architecture,
+        **{
+            **config.config,
+            context_key: given,
+            "vocab_size": len(tokenizer),
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(
+            hf_config, attn_implementation=attention, dtype=torch.float32
+        )
+    return model.train()

@@ -1,0 +1,89 @@
+"""Settings of model, optimizer and trainer; free of heavy imports."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class ModelConfig:
+    """``architecture`` is a transformers model type (gpt2, gpt_neox, llama, ...); ``config`` holds
+    keyword arguments of its configuration class. Vocabulary and context come from the data."""
+
+    architecture: str = "gpt2"
+    config: dict[str, Any] = field(default_factory=dict)
+    attention: str = "auto"
+
+
+@dataclass
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay to ``final_lr`` x ``lr``.
+
+    ``answer_weight`` multiplies the loss of answer tokens; 1 is the plain language-model loss.
+    """
+
+    lr: float = 3e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    final_lr: float = 0.1
+    clip_norm: float = 1.0
+    answer_weight: float = 5.0
+
+
+@dataclass
+class TrainerConfig:
+    """``max_steps`` null means once through the corpus. ``batch_rows`` is per device and micro-batch;
+    ``accumulate`` micro-batches make one optimizer step."""
+
+    max_steps: int | None = None
+    batch_rows: int = 16
+    accumulate: int = 1
+    precision: str = "auto"
+    threads: int | None = None
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    resume_every: int = 100
+    log_every: int = 10
+
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def check_training_config(
+    model: ModelConfig, optimizer: OptimizerConfig, trainer: TrainerConfig, device: str
+) -> None:
+    """Raises ValueError listing every value that makes no sense."""
+    positive = {
+        "optimizer.lr": optimizer.lr,
+        "optimizer.clip_norm": optimizer.clip_norm,
+        "optimizer.answer_weight": optimizer.answer_weight,
+        "trainer.batch_rows": trainer.batch_rows,
+        "trainer.accumulate": trainer.accumulate,
+        "trainer.devices": trainer.devices,
+        "trainer.num_nodes": trainer.num_nodes,
+        "trainer.resume_every": trainer.resume_every,
+        "trainer.log_every": trainer.log_every,
+    }
+    for name, optional in (("max_steps", trainer.max_steps), ("threads", trainer.threads)):
+        if optional is not None:
+            positive[f"trainer.{name}"] = optional
+    problems = [f"{key}: must be positive, got {v}" for key, v in positive.items() if not v > 0]
+    if optimizer.weight_decay < 0 or optimizer.warmup_steps < 0:
+        problems.append("optimizer: weight_decay and warmup_steps must not be negative")
+    if not 0 <= optimizer.final_lr <= 1:
+        problems.append(f"optimizer.final_lr: must be in [0, 1], got {optimizer.final_lr}")
+    choices = {
+        "trainer.precision": (trainer.precision, PRECISIONS),
+        "model.attention": (model.attention, ATTENTIONS),
+        "device": (device, DEVICES),
+    }
+    problems += [
+        f"{key}: {value!r} is not one of {', '.join(allowed)}"
+        for key, (value, allowed) in choices.items()
+        if value not in allowed
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))

@@ -1,0 +1,84 @@
+"""The training step: next-token loss within documents, AdamW, warm-up and cosine decay."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from coemerge.corpus.loader import IGNORE, Batch
+from coemerge.lm.config import OptimizerConfig
+
+
+class LanguageModule(lightning.LightningModule):
+    """Wraps a transformers model. ``grad_norm`` and ``last_loss`` are for callbacks to read."""
+
+    def __init__(self, model: PreTrainedModel, optimizer: OptimizerConfig, max_steps: int) -> None:
+        super().__init__()
+        self.model = model
+        self._optimizer = optimizer
+        self._max_steps = max_steps
+        self.last_loss = torch.zeros(())
+        self.grad_norm = torch.zeros(())
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Positions restart with each document and no mask is passed: transformers then keeps
+        attention within documents (see ``corpus.packing.position_ids``)."""
+        logits = self.model(
+            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+        ).logits
+        loss = weighted_loss(logits, batch["labels"], batch["weights"])
+        self.last_loss = loss.detach()
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self._optimizer.lr,
+            betas=(self._optimizer.betas[0], self._optimizer.betas[1]),
+            weight_decay=self._optimizer.weight_decay,
+            fused=True,
+        )
+        factor = lr_factor(self._optimizer, self._max_steps)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips and keeps the norm before clipping."""
+        self.grad_norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self._optimizer.clip_norm
+        ).detach()
+
+
+def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean cross-entropy in nats; logits [B, T, V], labels and weights [B, T]."""
+    losses = functional.cross_entropy(
+        logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none"
+    )
+    kept = weights.flatten() * (labels.flatten() != IGNORE)
+    return (losses * kept).sum() / kept.sum().clamp(min=1.0)
+
+
+def lr_factor(config: OptimizerConfig, max_steps: int) -> Callable[[int], float]:
+    """Multiplier of the learning rate as a function of the optimizer step."""
+
+    def factor(step: int) -> float:
+        if step < config.warmup_steps:
+            return (step + 1) / config.warmup_steps
+        progress = (step - config.warmup_steps) / max(1, max_steps - config.warmup_steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        return config.final_lr + (1 - config.final_lr) * cosine
+
+    return factor

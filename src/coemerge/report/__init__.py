@@ -1,0 +1,1 @@
+"""Pictures from tables alone; never imports torch. Reading order: ``style``, ``emergence``."""

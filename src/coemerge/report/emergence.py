@@ -1,0 +1,55 @@
+"""How many facts have emerged, task by task, while the model trains."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS, save_figure
+
+THETA = 0.6
+COMPETENT = 0.25
+_PANELS = {
+    "facts shown in this format": lambda frame: frame["exposures_at_end"] > 0,
+    "facts shown in other formats only": lambda frame: (
+        (frame["exposures_at_end"] == 0) & (frame["arm"] != "A5_never")
+    ),
+    "facts never shown (A5)": lambda frame: frame["arm"] == "A5_never",
+}
+
+
+def draw_emergence(acquisition_path: Path, directory: Path) -> None:
+    """Three panels by exposure: fraction of facts with score above 0.6 on held-out paraphrases
+    (fresh option sets) against the optimizer step. Writes emergence.png and .svg."""
+    frame = pq.read_table(acquisition_path).to_pandas()
+    frame = frame[(frame["split"] == "held_out_templates") & (frame["options"] != "seen")]
+    last = frame[frame["step"] == frame["step"].max()].set_index(["fact_id", "task"])["exposures"]
+    frame = frame.join(last.rename("exposures_at_end"), on=["fact_id", "task"])
+    with mpl.rc_context({"svg.hashsalt": "coemerge", "font.size": 9}):
+        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        panels = figure.subplots(1, len(_PANELS), sharey=True)
+        for axes, (title, select) in zip(panels, _PANELS.items(), strict=True):
+            _draw_panel(axes, frame[select(frame)], title)
+        panels[0].set_ylabel(f"fraction of facts emerged (score > {THETA})")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", frameon=False)
+        save_figure(figure, directory, "emergence")
+
+
+def _draw_panel(axes: Axes, frame: pd.DataFrame, title: str) -> None:
+    for task, colour in TASK_COLOURS.items():
+        rows = frame[frame["task"] == task]
+        if rows.empty:
+            continue
+        curve = (rows["score"] > THETA).groupby(rows["step"]).mean()
+        style = "--" if task in DISCRIMINATIVE else "-"
+        axes.plot(curve.index, curve.to_numpy(), style, color=colour, label=task)
+    pairs = frame.groupby(["fact_id", "task"]).ngroups
+    axes.set_title(f"{title}\n({pairs} fact-task pairs)", fontsize=9)
+    axes.axhline(COMPETENT, color="grey", linewidth=0.8, linestyle=":")
+    axes.set_xlabel("optimizer step")
+    axes.set_ylim(-0.03, 1.03)
+    axes.spines[["top", "right"]].set_visible(False)

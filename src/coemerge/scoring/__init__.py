@@ -1,0 +1,6 @@
+"""What a model answers.
+
+Reading order: ``forward`` (answer probabilities from batched forward passes), ``probe`` (which
+prompts to ask), ``metrics`` (torchmetrics sums over them), ``acquisition`` (tables and emergence).
+Takes a plain torch model: a live one, a checkpoint's or a hub model.
+"""

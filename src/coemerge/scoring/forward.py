@@ -1,0 +1,140 @@
+"""Answer probabilities of many prompts from few forward passes (methods 2.5).
+
+Always float32 with autocast off, so that a live model and its checkpoint score alike. A batch holds
+prompts of equal length: no padding, hence no mask or position to get wrong, batched equals single,
+and only the answer positions go through the unembedding.
+"""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the scorer needs of a prompt: ``ids`` of the prompt, ``answer_ids``, and the first
+    tokens of all allowed answers (``candidate_ids``, the right one included)."""
+
+    ids: Sequence[int]
+    answer_ids: Sequence[int]
+    candidate_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One entry per prompt, all shape [N], on the CPU.
+
+    ``p_first``: probability of the first answer token in the full vocabulary; ``p_full``: of the
+    whole answer, teacher forced; ``nll``: mean negative log-probability per answer token, nats;
+    ``p_cand``: p_first over the sum of the candidates'; ``rank``: of the first answer token, 0 is
+    best; ``correct``: whether it is the top-1 token.
+    """
+
+    p_first: Tensor
+    p_full: Tensor
+    nll: Tensor
+    p_cand: Tensor
+    rank: Tensor
+    correct: Tensor
+
+
+@torch.no_grad()
+def score_prompts(
+    model: nn.Module, questions: Sequence[Question], tokens_per_batch: int = 8192
+) -> Answers:
+    """Scores all questions; the model's mode, gradients and random state are left as found.
+
+    ``tokens_per_batch`` bounds a batch. Raises ValueError on an empty answer.
+    """
+    if any(not q.answer_ids for q in questions):
+        raise ValueError("a question has an empty answer: nothing can be scored")
+    fields = {name: torch.zeros(len(questions)) for name in ("p_first", "p_full", "nll", "p_cand")}
+    rank = torch.zeros(len(questions), dtype=torch.long)
+    correct = torch.zeros(len(questions), dtype=torch.bool)
+    device = next(model.parameters()).device
+    with evaluation_mode(model), torch.autocast(device.type, enabled=False):
+        for index in _batches(questions, tokens_per_batch):
+            batch = [questions[i] for i in index]
+            log_probs = _answer_log_probs(model, batch, device)
+            first = log_probs[:, 0]
+            targets = torch.tensor([q.answer_ids[0] for q in batch], device=device)
+            chosen = first.gather(1, targets[:, None])
+            where = torch.as_tensor(index)
+            fields["p_first"][where] = chosen[:, 0].exp().cpu()
+            rank[where] = (first > chosen).sum(1).cpu()
+            correct[where] = (first.argmax(1) == targets).cpu()
+            fields["p_cand"][where] = _candidate_share(first, chosen, batch).cpu()
+            answer_logprob_sum, n_answer = _full_answer(log_probs, batch)
+            fields["p_full"][where] = answer_logprob_sum.exp().cpu()
+            fields["nll"][where] = (-answer_logprob_sum / n_answer).cpu()
+    return Answers(**fields, rank=rank, correct=correct)
+
+
+@torch.no_grad()
+def next_token_distribution(model: nn.Module, ids: Sequence[int]) -> Tensor:
+    """Shape [d_vocab], float32: the distribution that ``p_first`` is read from."""
+    device = next(model.parameters()).device
+    with evaluation_mode(model), torch.autocast(device.type, enabled=False):
+        question = Question(ids, [0], [0])
+        return _answer_log_probs(model, [question], device)[0, 0].exp()
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside; every module's own mode restored afterwards, also on exceptions."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _batches(questions: Sequence[Question], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices of questions with equally long prompts and equally long answers."""
+    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for index, question in enumerate(questions):
+        groups[len(question.ids), len(question.answer_ids)].append(index)
+    for (n_prompt, n_answer), members in sorted(groups.items()):
+        size = max(1, tokens_per_batch // (n_prompt + n_answer - 1))
+        for start in range(0, len(members), size):
+            yield members[start : start + size]
+
+
+def _answer_log_probs(model: nn.Module, batch: Sequence[Question], device: torch.device) -> Tensor:
+    """Log-probabilities at the answer positions, [B, n_answer, d_vocab]."""
+    n_answer = len(batch[0].answer_ids)
+    ids = torch.tensor([[*q.ids, *q.answer_ids[:-1]] for q in batch], device=device)
+    options = {"logits_to_keep": n_answer} if _can_keep(model) else {}
+    logits = model(input_ids=ids, use_cache=False, **options).logits
+    return logits[:, -n_answer:].float().log_softmax(-1)
+
+
+def _can_keep(model: nn.Module) -> bool:
+    return "logits_to_keep" in inspect.signature(model.forward).parameters
+
+
+def _candidate_share(first: Tensor, chosen: Tensor, batch: Sequence[Question]) -> Tensor:
+    """p(answer) / sum of p(candidate), [B]."""
+    width = max(len(q.candidate_ids) for q in batch)
+    padded = [[*q.candidate_ids, *[-1] * (width - len(q.candidate_ids))] for q in batch]
+    ids = torch.tensor(padded, device=first.device)
+    among = first.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf)
+    return (chosen[:, 0] - among.logsumexp(1)).exp()
+
+
+def _full_answer(log_probs: Tensor, batch: Sequence[Question]) -> tuple[Tensor, int]:
+    """(sum of the answer tokens' log-probabilities [B], number of answer tokens)."""
+    ids = torch.tensor([list(q.answer_ids) for q in batch], device=log_probs.device)
+    return log_probs.gather(2, ids[..., None])[..., 0].sum(1), ids.shape[1]
+
+
+def chance_normalised(p: Tensor | float, chance: Tensor | float) -> Tensor | float:
+    """``(p - chance) / (1 - chance)``: 0 at chance, 1 when certain, not clipped (methods 2.5)."""
+    return (p - chance) / (1 - chance)

@@ -1,0 +1,76 @@
+"""Which prompts to ask: a table of prompts, grouped into the cells that are averaged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from coemerge.scoring.forward import Question
+
+CELL_COLUMNS = ("fact_id", "task", "template_id", "split", "options")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fixed set of prompts. ``cell_of`` [N] maps each prompt to its row of ``cells``.
+
+    A cell is one paraphrase of one (fact, task) with one kind of option sets; its prompts are the
+    rotations or polarities that are averaged.
+    """
+
+    questions: Sequence[Question]
+    chance: Tensor
+    cell_of: Tensor
+    cells: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.questions)
+
+    def shard(self, rank: int, world_size: int) -> np.ndarray:
+        """Indices of the prompts that this rank scores: without padding, so that sums stay exact."""
+        return np.arange(rank, len(self), world_size)
+
+
+def make_probe(prompts: pa.Table) -> Probe:
+    """A probe of all rows of a prompts table (columns: ``tables.records.PromptRecord``)."""
+    keys = list(zip(*(prompts[c].to_pylist() for c in CELL_COLUMNS), strict=True))
+    index: dict[tuple, int] = {}
+    cell_of = [index.setdefault(key, len(index)) for key in keys]
+    columns = list(zip(*index, strict=True)) if index else [()] * len(CELL_COLUMNS)
+    schema = pa.schema([prompts.schema.field(c) for c in CELL_COLUMNS])
+    cells = pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
+    questions = [
+        Question(ids, answer, candidates)
+        for ids, answer, candidates in zip(
+            prompts["ids"].to_pylist(),
+            prompts["answer_ids"].to_pylist(),
+            prompts["candidate_ids"].to_pylist(),
+            strict=True,
+        )
+    ]
+    chance = torch.tensor(prompts["chance"].to_pylist(), dtype=torch.float32)
+    return Probe(questions, chance, torch.tensor(cell_of, dtype=torch.long), cells)
+
+
+def select_prompts(
+    prompts: pa.Table,
+    splits: Sequence[str] | None = None,
+    options: Sequence[str] | None = None,
+    templates_per_cell: int | None = None,
+) -> pa.Table:
+    """A part of the prompts: given splits and kinds of option sets, and at most the first
+    ``templates_per_cell`` paraphrases of each (fact, task, split, options)."""
+    frame = prompts.select(["fact_id", "task", "template_id", "split", "options"]).to_pandas()
+    keep = np.ones(len(frame), dtype=bool)
+    if splits is not None:
+        keep &= frame["split"].isin(splits).to_numpy()
+    if options is not None:
+        keep &= frame["options"].isin([*options, "none"]).to_numpy()
+    if templates_per_cell is not None:
+        groups = frame.groupby(["fact_id", "task", "split", "options"])["template_id"]
+        rank = groups.rank(method="dense").to_numpy()
+        keep &= rank <= templates_per_cell
+    return prompts.filter(pa.array(keep))

@@ -1,0 +1,1 @@
+"""Pure functions on arrays: intervals (more to come with the studies)."""

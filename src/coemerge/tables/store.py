@@ -1,0 +1,81 @@
+"""Parquet in and out: schemas derived from the records, atomic writes, provenance in the metadata."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from coemerge.tables.records import RECORDS, SCHEMA_VERSION
+
+_TYPES: dict[Any, pa.DataType] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bool: pa.bool_(),
+    list[int]: pa.list_(pa.int32()),
+    list[str]: pa.list_(pa.string()),
+}
+Columns = Mapping[str, Sequence[Any] | np.ndarray | pa.Array]
+
+
+def table_schema(name: str) -> pa.Schema:
+    return pa.schema([(f.name, _TYPES[f.type]) for f in fields(RECORDS[name])])
+
+
+def make_table(name: str, columns: Columns, provenance: Mapping[str, Any] | None = None) -> pa.Table:
+    """A checked table. Raises ValueError on unknown or missing columns and on missing keys."""
+    schema = table_schema(name)
+    if set(columns) != set(schema.names):
+        unknown, missing = set(columns) - set(schema.names), set(schema.names) - set(columns)
+        raise ValueError(
+            f"table {name!r}: unknown columns {sorted(unknown)}, missing columns {sorted(missing)}"
+        )
+    table = pa.table({n: columns[n] for n in schema.names}, schema=schema)
+    for spec in fields(RECORDS[name]):
+        if spec.metadata["key"] and _has_gaps(table[spec.name]):
+            raise ValueError(f"table {name!r}: key column {spec.name!r} has missing or NaN values")
+    metadata = {"table": name, "schema_version": SCHEMA_VERSION, **(provenance or {})}
+    return table.replace_schema_metadata({"coemerge": json.dumps(metadata, sort_keys=True)})
+
+
+def write_table(
+    path: Path, name: str, columns: Columns, provenance: Mapping[str, Any] | None = None
+) -> None:
+    """Writes beside the target, then renames: a reader never sees half a file."""
+    save_table(path, make_table(name, columns, provenance))
+
+
+def save_table(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Reads a table that this package wrote. Raises ValueError for a foreign or newer file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such table")
+    table = pq.read_table(path)
+    metadata = read_metadata(table)
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"{path}: schema version {metadata.get('schema_version')} is not supported")
+    return table
+
+
+def read_metadata(table: pa.Table) -> dict[str, Any]:
+    raw = (table.schema.metadata or {}).get(b"coemerge")
+    return json.loads(raw) if raw else {}
+
+
+def _has_gaps(values: pa.ChunkedArray) -> bool:
+    if values.null_count:
+        return True
+    return pa.types.is_floating(values.type) and bool(pc.any(pc.is_nan(values)).as_py())

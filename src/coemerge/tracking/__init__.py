@@ -1,0 +1,1 @@
+"""W&B, offline unless asked otherwise: the only package that imports wandb."""

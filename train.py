@@ -1,0 +1,46 @@
+"""Trains a language model on a fact-injected corpus: ``python train.py experiment=fact_injection``.
+
+A table of contents; each line's module holds its story.
+"""
+
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from coemerge.app.cli import friendly, run_cli
+from coemerge.app.schema import register
+from coemerge.app.settings import Settings, read_settings
+
+register()
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@friendly
+def main(composed: DictConfig) -> dict[str, Any]:
+    settings = read_settings(composed, list(HydraConfig.get().overrides.task))
+    return train(settings)
+
+
+def train(settings: Settings) -> dict[str, Any]:
+    from coemerge.app.run_directory import open_run
+
+    with open_run(settings) as run:
+        if not run.is_finished:
+            from coemerge.app import data, results, training
+
+            dataset = data.obtain_dataset(settings)
+            context = training.prepare_run(settings, run.directory, run.run_id, dataset)
+            execution = training.choose_machine(settings, run.directory)
+            job = training.assemble(settings, context, execution)
+            training.fit(job, continues=run.continues)
+            training.record_result(job)
+            results.close_tables(context)
+        from coemerge.app.summary import close_run
+
+        return close_run(run.directory)
+
+
+if __name__ == "__main__":
+    run_cli(main)
