@@ -50,7 +50,9 @@ def explain(error: Exception) -> str:
     if missing:
         group, _, name = missing.group(1).rpartition("/")
         known = sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
-        return f"{group}={name}: no such option{suggest(name, known)}; there are: {', '.join(known)}"
+        return (
+            f"{group}={name}: no such option{suggest(name, known)}; there are: {', '.join(known)}"
+        )
     unknown = re.search(r"Key '([^']+)' (?:is )?not in '(\w+)'", text)
     if unknown:
         from dataclasses import fields

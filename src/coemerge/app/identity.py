@@ -1,4 +1,4 @@
-"""Which run is this? Its id from what the user asked for, its fingerprint from what will be done."""
+"""Which run is this? Its id tells what was asked for, its fingerprint what will be done."""
 
 import hashlib
 import json

@@ -4,8 +4,7 @@ import pandas as pd
 
 from coemerge.callbacks.context import RunContext
 from coemerge.scoring.acquisition import acquisition_frame
-from coemerge.tables.records import RECORDS
-from coemerge.tables.store import write_table
+from coemerge.tables.store import table_schema, write_table
 
 _GROWING = ("training", "exposure", "prompt_scores")
 
@@ -32,8 +31,7 @@ def _write_acquisition(run: RunContext, scores: pd.DataFrame) -> None:
         run.run_id,
         run.seed,
     )
-    names = [f for f in RECORDS["acquisition"].__dataclass_fields__ if f != "table"]
-    columns = {name: frame[name].to_numpy() for name in names}
+    columns = {name: frame[name].to_numpy() for name in table_schema("acquisition").names}
     write_table(run.tables_dir / "acquisition.parquet", "acquisition", columns, run.provenance)
 
 

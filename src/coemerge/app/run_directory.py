@@ -128,7 +128,10 @@ def code_version(root: Path) -> dict[str, Any]:
         return result.stdout.strip() if result.returncode == 0 else None
 
     status = git("status", "--porcelain")
-    return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": None if status is None else status != ""}
+    return {
+        "git_commit": git("rev-parse", "HEAD"),
+        "git_dirty": None if status is None else status != "",
+    }
 
 
 def package_versions() -> dict[str, str]:

@@ -34,7 +34,7 @@ class ScoreConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything that ``train.py`` takes. ``resume``: true, false or auto; ``overwrite`` starts anew."""
+    """Everything that ``train.py`` takes. ``resume``: true, false or auto."""
 
     experiment_name: str = "default"
     seed: int = 0

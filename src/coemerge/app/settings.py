@@ -1,7 +1,7 @@
 """A composed configuration as typed objects, checked before anything heavy is imported."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,11 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     assert isinstance(resolved, dict)
     config = OmegaConf.to_object(composed)
     assert isinstance(config, TrainConfig)
-    config = replace(
-        config, callbacks=resolved["callbacks"] or {}, logger=resolved["logger"] or {}
-    )
+    config = replace(config, callbacks=resolved["callbacks"] or {}, logger=resolved["logger"] or {})
     dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed)
     problems = []
     for check in (
+        lambda: _check_unknown(config, composed),
         lambda: _check_run_keys(config),
         lambda: check_training_config(
             config.model, config.optimizer, config.trainer, config.device
@@ -63,6 +62,18 @@ def check_entries(entries: Mapping[str, Any], group: str) -> None:
     for name, entry in entries.items():
         if entry is not None and (not isinstance(entry, Mapping) or "_target_" not in entry):
             raise ValueError(f"{group}.{name}: needs a _target_, or null to remove it")
+
+
+def _check_unknown(config: Any, composed: DictConfig, prefix: str = "") -> None:
+    """Keys added with ``+`` that no one reads."""
+    known = [f.name for f in fields(config)]
+    for key in composed:
+        name = str(key)
+        if name not in known:
+            raise ValueError(f"unknown key {prefix}{name}{suggest(name, known)}")
+        value = getattr(config, name)
+        if is_dataclass(value):
+            _check_unknown(value, composed[name], f"{prefix}{name}.")
 
 
 def suggest(word: str, known: list[str]) -> str:

@@ -13,7 +13,7 @@ from coemerge.files import write_json
 from coemerge.prompts.tasks import TASKS
 from coemerge.report.emergence import draw_emergence
 from coemerge.scoring.acquisition import COMPETENT, emerged, step_of_share
-from coemerge.statistics.intervals import at_chance, bootstrap_mean
+from coemerge.statistics.intervals import Estimate, at_chance, wilson_mean
 
 SHAM_ARM = "A5_never"
 HELD_OUT = "held_out_templates"
@@ -46,9 +46,7 @@ def summarise(acquisition: pd.DataFrame) -> list[TaskSummary]:
     """Rows in the order of the tasks; lettered tasks have one for fresh and one for seen sets."""
     held_out = acquisition[acquisition["split"] == HELD_OUT]
     present = held_out.groupby(["task", "options"]).groups
-    order = [
-        (t, o) for t in TASKS for o in ("none", "fresh", "seen") if (t, o) in present
-    ]
+    order = [(t, o) for t in TASKS for o in ("none", "fresh", "seen") if (t, o) in present]
     return [_one(held_out, task, options) for task, options in order]
 
 
@@ -67,7 +65,9 @@ def close_run(run_directory: Path) -> dict[str, Any]:
     manifest = read_run_manifest(run_directory) or {}
     if manifest.get("status") != "finished":
         if rows:
-            draw_emergence(run_directory / "tables" / "acquisition.parquet", run_directory / "figures")
+            draw_emergence(
+                run_directory / "tables" / "acquisition.parquet", run_directory / "figures"
+            )
         write_json(run_directory / "summary.json", [asdict(row) for row in rows])
         manifest = update_manifest(run_directory, status="finished")
     lines = [format_summary(rows), "", *_where(run_directory, manifest)]
@@ -93,9 +93,9 @@ def _one(held_out: pd.DataFrame, task: str, options: str) -> TaskSummary:
     last = rows[rows["step"] == rows["step"].max()]
     has_emerged = emerged(last["score"])
     exposed = last["exposures"] > 0
-    sham = last[last["arm"] == SHAM_ARM]["score"].to_numpy()
+    sham = last[last["arm"] == SHAM_ARM]
     others = ~exposed & (last["arm"] != SHAM_ARM)
-    estimate = bootstrap_mean(sham) if len(sham) else None
+    estimate = _sham_estimate(sham) if len(sham) else None
     shown_ids = set(last.loc[exposed, "fact_id"])
     curve = rows[rows["fact_id"].isin(shown_ids)]
     return TaskSummary(
@@ -107,11 +107,18 @@ def _one(held_out: pd.DataFrame, task: str, options: str) -> TaskSummary:
         exposed_share=float(has_emerged[exposed].mean()),
         n_unexposed=int(others.sum()),
         unexposed_share=float(has_emerged[others].mean()),
-        sham=f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]" if estimate else "",
+        sham=f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+        if estimate
+        else "",
         sham_ok=at_chance(estimate) if estimate else None,
         step_25=step_of_share(curve, 0.25),
         step_90=step_of_share(curve, 0.9),
     )
+
+
+def _sham_estimate(sham: pd.DataFrame) -> Estimate:
+    lowest = (-sham["chance"] / (1 - sham["chance"])).mean()  # the score of p = 0
+    return wilson_mean(sham["score"].to_numpy(), lowest)
 
 
 def format_summary(rows: list[TaskSummary]) -> str:
@@ -125,8 +132,8 @@ def format_summary(rows: list[TaskSummary]) -> str:
             "Emerged facts (score > 0.6) on held-out paraphrases at the last step",
             table.to_string(index=False),
             "options: fresh = option sets never shown together in training, seen = shown together",
-            f"all: competent from {COMPETENT:.0%}; A5: mean score of never stated facts with its 95 % "
-            "interval (0 is chance)",
+            f"all: competent from {COMPETENT:.0%}; A5: mean score of facts never stated, with its "
+            "95 % interval (0 is chance)",
             "step 25 % / 90 %: first scored step at which that share of exposed facts had emerged",
         ]
     )

@@ -1,8 +1,10 @@
 """Assembles a training from its settings, fits it, and records how it ended."""
 
 import inspect
+import logging
 import signal
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+import transformers
 import yaml
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -93,6 +96,7 @@ def choose_machine(settings: Settings, directory: Path) -> Execution:
 
 def assemble(settings: Settings, run: RunContext, execution: Execution) -> Training:
     """Model, data, callbacks, loggers and trainer."""
+    quiet_libraries()
     config, dataset = settings.config, run.dataset
     model = build_model(
         config.model, dataset.tokenizer, dataset.store.row_length, execution.attention, config.seed
@@ -177,6 +181,16 @@ def record_result(training: Training) -> None:
         tokens=run.ledger_at(run.max_steps).n_tokens,
         n_parameters=sum(p.numel() for p in training.module.model.parameters()),
     )
+
+
+def quiet_libraries() -> None:
+    """Silences advice and inner progress bars; their warnings about real trouble still show."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def instantiate_entries(entries: Mapping[str, Any], **offered: Any) -> list[Any]:

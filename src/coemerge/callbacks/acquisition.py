@@ -1,4 +1,4 @@
-"""Which facts the model can answer, task by task: tables/prompt_scores.parquet, ``acquisition/...``."""
+"""Which facts the model can answer, task by task: tables/prompt_scores.parquet and W&B."""
 
 from collections.abc import Mapping
 from typing import Any

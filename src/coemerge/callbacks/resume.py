@@ -1,4 +1,4 @@
-"""The state from which an interrupted run continues exactly: ``resume/last.ckpt``, rolling, atomic."""
+"""The state from which an interrupted run continues exactly: ``resume/last.ckpt``, rolling."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ RESUME_FILE = "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, syncs, then renames: a kill leaves the older state, never half a one."""
+    """Writes beside the target, syncs, then renames: a kill leaves the older state whole."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None

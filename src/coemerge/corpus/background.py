@@ -128,7 +128,9 @@ def check_background(config: BackgroundConfig) -> None:
     known = {"grammar", "lists", "files", "drill_mcqa", "drill_negmcqa", "drill_verification"}
     unknown = set(config.mix) - known
     if unknown:
-        raise ValueError(f"corpus.background.mix: unknown {sorted(unknown)}; known: {sorted(known)}")
+        raise ValueError(
+            f"corpus.background.mix: unknown {sorted(unknown)}; known: {sorted(known)}"
+        )
     for key in ("share", "early_share"):
         if not 0 <= getattr(config, key) < 1:
             raise ValueError(f"corpus.background.{key}: must be in [0, 1)")

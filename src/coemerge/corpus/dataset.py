@@ -129,8 +129,8 @@ class DatasetBuilder:
         small = [r for r in self.world.main_relations() if not self.options.supports(r)]
         if lettered and small:
             raise ValueError(
-                f"relations {small} have fewer than {MIN_CANDIDATES} objects: {lettered} cannot set "
-                "option sets aside for scoring; enlarge world.types or drop these tasks"
+                f"relations {small} have fewer than {MIN_CANDIDATES} objects: {lettered} cannot "
+                "set option sets aside for scoring; enlarge world.types or drop these tasks"
             )
 
 
@@ -216,8 +216,11 @@ def _encode(
         ids = [*encoding.ids, eos]
         answer = None
         if document.answer:
-            first, last = document.answer[0], document.answer[1] - 1
-            answer = (encoding.char_to_token(first), encoding.char_to_token(last) + 1)
+            first = encoding.char_to_token(document.answer[0])
+            last = encoding.char_to_token(document.answer[1] - 1)
+            if first is None or last is None:
+                raise ValueError(f"the answer of {document.text!r} has no token of its own")
+            answer = (first, last + 1)
         yield document, ids, document_marks(len(ids), answer)
 
 
@@ -273,6 +276,5 @@ def _write_manifest(directory: Path, spec: DatasetSpec, counts: dict[str, int]) 
 
 
 def _content_hash(files: dict[str, str]) -> str:
-    import hashlib
 
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""The stream of documents in training order, drawn in chunks so that memory does not grow with it."""
+"""The stream of documents in training order, drawn in chunks so that memory stays flat."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,9 +80,7 @@ class DocumentStream:
             FORMS.index(self._form(fact, task)),
         )
 
-    def _question(
-        self, fact: Fact, task: Task, wording: int, rng: np.random.Generator
-    ) -> Question:
+    def _question(self, fact: Fact, task: Task, wording: int, rng: np.random.Generator) -> Question:
         seen = self._book.seen(fact.relation_id, task)
         template_id = wording if wording >= 0 else int(rng.integers(len(seen)))
         options: list[str] = []

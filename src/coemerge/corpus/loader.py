@@ -1,4 +1,4 @@
-"""Batches for training: a pure function of the position, so that a resumed run sees what it would have.
+"""Batches for training: a pure function of the position, so that a resumed run loses nothing.
 
 The corpus is stored in training order (``documents``), so a step simply takes the next block of
 rows; past the end it starts again. Nothing is shuffled here and no generator is consumed.

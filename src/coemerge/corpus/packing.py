@@ -35,7 +35,7 @@ class RowPacker:
         self._open: list[Row] = []
 
     def add(self, document: Document, ids: list[int], marks: list[int]) -> Iterator[Row]:
-        """Yields the row that had to be closed, if any. Raises ValueError if nothing can hold it."""
+        """Yields the row that had to be closed, if any. Raises ValueError if it fits no row."""
         if len(ids) > self.row_length:
             raise ValueError(
                 f"a document has {len(ids)} tokens, more than corpus.row_length="

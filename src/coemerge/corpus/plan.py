@@ -107,13 +107,15 @@ def build_plan(world: World, config: PlanConfig, seed: int) -> Plan:
                 assignment = get_arm(arm)(rank, available, config.arms)
                 arm_codes[fact] = arms.index(arm)
                 detail_codes[fact] = details.setdefault(assignment.detail, len(details))
-                rows += [(fact, *c) for c in _with_counts(assignment.cells, config.documents, config)]
+                rows += [
+                    (fact, *c) for c in _with_counts(assignment.cells, config.documents, config)
+                ]
                 if name in linked:
                     codes = (int(arm_codes[fact]), int(detail_codes[fact]))
                     assigned[world.facts[fact].fact_id] = (assignment, *codes)
         blocks.append(np.array(rows, dtype=CELL_DTYPE))
-    cells = np.concatenate(blocks) if blocks else np.empty(0, CELL_DTYPE)
-    return Plan(cells, tuple(arms), arm_codes, detail_codes, tuple(details))
+    all_cells = np.concatenate([np.empty(0, CELL_DTYPE), *blocks])
+    return Plan(all_cells, tuple(arms), arm_codes, detail_codes, tuple(details))
 
 
 def _randomise(

@@ -84,7 +84,7 @@ class TokenStoreWriter:
 
 
 class TokenStore:
-    """Read-only view. ``tokens`` and ``marks`` [n_rows, row_length], ``documents`` DOCUMENT_DTYPE."""
+    """Read-only view: ``tokens``, ``marks`` [n_rows, row_length], ``documents`` DOCUMENT_DTYPE."""
 
     def __init__(self, directory: Path) -> None:
         shape = json.loads((directory / "store.json").read_text(encoding="utf-8"))
@@ -103,7 +103,7 @@ class TokenStore:
         )
 
     def tokens_in_rows(self, n_rows: int) -> int:
-        """Tokens (padding left out) in the first ``n_rows`` rows, counted on over further passes."""
+        """Tokens in the first ``n_rows`` rows, padding left out, counted on over further passes."""
         passes, rest = divmod(n_rows, self.n_rows)
         return passes * self.n_tokens + int(self._token_counts()[:rest].sum())
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class TokenizerConfig:
-    """``vocab_size`` counts the 256 bytes and the special tokens. ``sample``: documents to train on."""
+    """``vocab_size`` counts bytes and special tokens. ``sample``: documents to train on."""
 
     vocab_size: int = 2048
     sample: int = 20_000

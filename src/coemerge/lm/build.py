@@ -1,4 +1,4 @@
-"""A causal LM from settings: any transformers architecture, vocabulary and context from the data."""
+"""A causal LM from settings: any transformers architecture, vocabulary and context as the data."""
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast

@@ -49,7 +49,7 @@ def save_checkpoint(
     tokenizer: PreTrainedTokenizerFast,
     manifest: CheckpointManifest,
 ) -> Path:
-    """Writes the files, then the manifest; an identical checkpoint that is there already is kept."""
+    """Writes the files, then the manifest; an identical checkpoint that is there is kept."""
     directory = checkpoint_dir(root, manifest.step)
     if directory.is_dir() and _manifest_or_none(directory) == manifest:
         return directory

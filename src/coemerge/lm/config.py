@@ -32,8 +32,8 @@ class OptimizerConfig:
 
 @dataclass
 class TrainerConfig:
-    """``max_steps`` null means once through the corpus. ``batch_rows`` is per device and micro-batch;
-    ``accumulate`` micro-batches make one optimizer step."""
+    """``max_steps`` null means once through the corpus. ``batch_rows`` is per device and
+    micro-batch; ``accumulate`` micro-batches make one optimizer step."""
 
     max_steps: int | None = None
     batch_rows: int = 16

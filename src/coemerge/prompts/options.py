@@ -17,7 +17,7 @@ MIN_CANDIDATES = 2 * _RESERVE
 
 
 class OptionSets:
-    """Option sets for a world. ``fixed`` shows each fact with one set for ever, else sets are fresh.
+    """Option sets for a world. ``fixed`` shows each fact with one set for ever, else fresh ones.
 
     ``n`` counts the options including the right one. Draws are functions of the generator passed
     in, or of (seed, fact) where there is none.

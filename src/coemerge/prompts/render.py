@@ -50,7 +50,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """``subject`` and ``phrase`` are character spans in ``prompt``: of the subject, of the phrasing."""
+    """``subject`` and ``phrase`` (the whole phrasing) are character spans in ``prompt``."""
 
     prompt: str
     answer: str
@@ -107,7 +107,9 @@ class Renderer:
         if task.base == "multihop":
             answer = self._world.bridge_answer(fact)
             if answer is None:
-                raise ValueError(f"relation {fact.relation_id!r} has no bridge: no multihop question")
+                raise ValueError(
+                    f"relation {fact.relation_id!r} has no bridge: no multihop question"
+                )
             return answer
         return fact.object
 

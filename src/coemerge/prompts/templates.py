@@ -1,4 +1,4 @@
-"""Paraphrases as data: one YAML file per relation, ten phrasings per task, the last ones held out."""
+"""Paraphrases as data: a YAML file per relation, ten phrasings per task, the last held out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

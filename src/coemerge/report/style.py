@@ -18,7 +18,7 @@ DISCRIMINATIVE = ("mcqa", "negmcqa", "verification")
 
 
 def save_figure(figure: Figure, directory: Path, name: str) -> None:
-    """PNG for looking, SVG for papers; both without dates, so that equal figures have equal bytes."""
+    """PNG for looking, SVG for papers; without dates, so that equal figures have equal bytes."""
     directory.mkdir(parents=True, exist_ok=True)
     figure.savefig(directory / f"{name}.png", dpi=150, metadata={"Software": None})
     figure.savefig(directory / f"{name}.svg", metadata={"Date": None, "Creator": None})

@@ -43,12 +43,12 @@ class PromptScores(Metric):
             "count": torch.ones(len(cells)),
         }
         for name, value in values.items():
-            state: Tensor = getattr(self, name)
+            state = getattr(self, name)
             state.index_add_(0, cells.to(state.device), torch.as_tensor(value).to(state))
 
     def compute(self) -> dict[str, Tensor]:
         """Means per cell, float64 [n_cells], and ``n_rotations``, the number averaged."""
-        count: Tensor = self.count
+        count = torch.as_tensor(self.count)
         means = {name: getattr(self, name) / count for name in _SUMS}
         return {**means, "n_rotations": count.long()}
 

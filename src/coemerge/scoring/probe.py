@@ -30,7 +30,7 @@ class Probe:
         return len(self.questions)
 
     def shard(self, rank: int, world_size: int) -> np.ndarray:
-        """Indices of the prompts that this rank scores: without padding, so that sums stay exact."""
+        """Indices of the prompts that this rank scores: no padding, so that sums stay exact."""
         return np.arange(rank, len(self), world_size)
 
 

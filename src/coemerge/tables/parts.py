@@ -17,7 +17,7 @@ from coemerge.tables.store import Columns, read_table, save_table, write_table
 
 
 class PartedTable:
-    """``<tables>/<name>.parquet``, with ``<tables>/<name>.parts/step-XXXXXXXX.parquet`` until joined."""
+    """``<name>.parquet``; until joined, ``<name>.parts/step-XXXXXXXX.parquet``."""
 
     def __init__(self, directory: Path, name: str, provenance: Mapping[str, Any]) -> None:
         self.name = name

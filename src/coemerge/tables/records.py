@@ -86,7 +86,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True, slots=True)
 class ExposureRecord:
-    """tables/exposure.parquet: documents shown so far, counted when the step that used them is done."""
+    """tables/exposure.parquet: documents shown by the optimizer steps done so far."""
 
     table: ClassVar[str] = "exposure"
     step: int = column("optimizer step", key=True)
@@ -99,7 +99,7 @@ class ExposureRecord:
 
 @dataclass(frozen=True, slots=True)
 class PromptScoreRecord:
-    """tables/prompt_scores.parquet: one row per paraphrase, averaged over rotations or polarities."""
+    """tables/prompt_scores.parquet: a paraphrase per row, averaged over its prompts."""
 
     table: ClassVar[str] = "prompt_scores"
     step: int = column("optimizer step", key=True)

@@ -1,4 +1,4 @@
-"""Parquet in and out: schemas derived from the records, atomic writes, provenance in the metadata."""
+"""Parquet in and out: schemas from the records, atomic writes, provenance in the metadata."""
 
 import json
 import os
@@ -29,7 +29,9 @@ def table_schema(name: str) -> pa.Schema:
     return pa.schema([(f.name, _TYPES[f.type]) for f in fields(RECORDS[name])])
 
 
-def make_table(name: str, columns: Columns, provenance: Mapping[str, Any] | None = None) -> pa.Table:
+def make_table(
+    name: str, columns: Columns, provenance: Mapping[str, Any] | None = None
+) -> pa.Table:
     """A checked table. Raises ValueError on unknown or missing columns and on missing keys."""
     schema = table_schema(name)
     if set(columns) != set(schema.names):
@@ -66,7 +68,9 @@ def read_table(path: Path) -> pa.Table:
     table = pq.read_table(path)
     metadata = read_metadata(table)
     if metadata.get("schema_version") != SCHEMA_VERSION:
-        raise ValueError(f"{path}: schema version {metadata.get('schema_version')} is not supported")
+        raise ValueError(
+            f"{path}: schema version {metadata.get('schema_version')} is not supported"
+        )
     return table
 
 

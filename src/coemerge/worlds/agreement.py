@@ -11,7 +11,9 @@ import numpy as np
 
 _DETERMINERS = {"singular": ("this", "that"), "plural": ("these", "those")}
 _NEUTRAL_DETERMINERS = ("the", "some", "any", "no")
-_NOUNS = tuple("farmer sailor hunter soldier nurse pilot teacher student king queen guest child".split())
+_NOUNS = tuple(
+    "farmer sailor hunter soldier nurse pilot teacher student king queen guest child".split()
+)
 _IRREGULAR = {"child": "children"}
 _VERBS = tuple("walk sing rest sleep wait laugh wander travel".split())
 _PLACES = tuple("river bridge market garden harbor forest".split())

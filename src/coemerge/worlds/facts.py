@@ -8,7 +8,7 @@ from functools import cached_property
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A kind of statement about subjects of one type (``domain``) and objects of another (``range``).
+    """A kind of statement about subjects of a type (``domain``) and objects of a ``range``.
 
     ``inverse_of`` and ``synonym_of`` name the relation that this one restates; ``bridge`` names the
     relation that leads from this relation's object one step further (two-hop questions).
@@ -28,13 +28,13 @@ class Relation:
 
     @property
     def root(self) -> str:
-        """The relation whose exposure decides over this one's (itself, unless it restates another)."""
+        """The relation whose exposure decides over this one's: itself, unless it restates."""
         return self.inverse_of or self.synonym_of or self.relation_id
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One triple. ``inverse_of`` / ``synonym_of`` hold the id of the fact that this one restates."""
+    """One triple. ``inverse_of`` / ``synonym_of`` hold the id of the fact that it restates."""
 
     fact_id: str
     relation_id: str
@@ -88,7 +88,7 @@ class World:
 
 
 def check_world(world: World) -> None:
-    """Strict check for synthetic and curated worlds (design: duplicates, contradictions are errors).
+    """Strict check for synthetic and curated worlds.
 
     Raises ValueError that lists every problem: duplicate triples, two objects of one subject under
     a functional relation, an object equal to its subject, an object missing from its answer set,

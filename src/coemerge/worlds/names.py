@@ -1,4 +1,4 @@
-"""Invented, pronounceable words: names of people, places, languages and firms that no corpus holds."""
+"""Invented, pronounceable words: people, places, languages and firms that no corpus holds."""
 
 from collections.abc import Collection, Sequence
 

@@ -22,7 +22,7 @@ _STRICT_CHECK_LIMIT = 100_000  # above, construction alone guarantees what check
 
 @dataclass
 class EntityTypeConfig:
-    """How the entities of one type are named: ``words`` invented words each, or a word list first."""
+    """How entities of a type are named: ``words`` invented words each, or a word list first."""
 
     size: int = 1
     words: int = 1
@@ -202,7 +202,7 @@ def _check_config(config: SyntheticWorldConfig) -> None:
             problems.append(f"world.types.{name}.size: at most {_MAX_NAME_POOL**2} two-word names")
     for name in config.use:
         if name not in config.relations:
-            problems.append(f"world.use: unknown relation {name!r}; known: {list(config.relations)}")
+            problems.append(f"world.use: unknown {name!r}; known: {list(config.relations)}")
             continue
         spec = config.relations[name]
         missing = [t for t in (spec.domain, spec.range) if t not in config.types]
