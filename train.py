@@ -37,7 +37,7 @@ def train(settings: Settings) -> dict[str, Any]:
             training.fit(job, continues=run.continues)
             training.record_result(job)
             results.close_tables(context)
-        from coemerge.app.summary import close_run
+        from coemerge.app.closing import close_run
 
         return close_run(run.directory)
 

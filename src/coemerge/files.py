@@ -16,5 +16,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Sorted, indented, with a final newline."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+    """Sorted, indented, with a final newline. Raises ValueError for NaN, which JSON has not."""
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")

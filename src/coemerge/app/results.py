@@ -20,13 +20,10 @@ def close_tables(run: RunContext) -> None:
 
 def _write_acquisition(run: RunContext, scores: pd.DataFrame) -> None:
     steps = sorted(scores["step"].unique())
-    exposures = _read(run, "exposure")
-    if exposures is None:
-        exposures = _recount(run, steps)
     frame = acquisition_frame(
         scores,
         run.dataset.facts.to_pandas(),
-        exposures,
+        _exposures(run, steps),
         {int(s): run.tokens_after(int(s)) for s in steps},
         run.run_id,
         run.seed,
@@ -42,11 +39,12 @@ def _read(run: RunContext, name: str) -> pd.DataFrame | None:
         return None
 
 
-def _recount(run: RunContext, steps: list[int]) -> pd.DataFrame:
-    """The exposure table from the corpus itself: what a step has used is a pure function of it."""
+def _exposures(run: RunContext, steps: list[int]) -> pd.DataFrame:
+    """The exposure table at the scored steps, from the corpus itself: what the steps so far have
+    used is a pure function of it, whether or not the exposure callback was on."""
     ledger = run.new_ledger()
     frames = []
     for step in steps:
         ledger.advance_to(run.order.rows_after(int(step)))
         frames.append(pd.DataFrame(ledger.columns(int(step))))
-    return pd.concat(frames) if frames else pd.DataFrame()
+    return pd.concat(frames)

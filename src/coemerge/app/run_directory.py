@@ -32,6 +32,17 @@ def read_run_manifest(directory: Path) -> dict[str, Any] | None:
     return content
 
 
+def check_run(directory: str | None) -> Path:
+    """The directory of a run. Raises ValueError where there is none."""
+    if directory is None:
+        raise ValueError("run: name a run directory, such as run=artifacts/runs/fact_injection-seed0")
+    path = Path(directory)
+    if read_run_manifest(path) is None:
+        known = ", ".join(sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}")))
+        raise ValueError(f"run={path}: no run there" + (f"; there are: {known}" if known else ""))
+    return path
+
+
 def update_manifest(directory: Path, **values: Any) -> dict[str, Any]:
     manifest = {**(read_run_manifest(directory) or {}), **values}
     write_json(directory / MANIFEST, manifest)

@@ -55,10 +55,20 @@ class TrainConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
+@dataclass
+class AnalyzeConfig:
+    """Everything that ``analyze.py`` takes."""
+
+    study: Any = MISSING
+    run: str | None = None
+    debug: bool = False
+
+
 def register() -> None:
     """Makes the schemas known to hydra; call before composing."""
     store = ConfigStore.instance()
     store.store(name="base_train", node=TrainConfig)
+    store.store(name="base_analyze", node=AnalyzeConfig)
     for group, node in {
         "world": SyntheticWorldConfig,
         "prompts": PromptsConfig,

@@ -1,119 +1,93 @@
-"""The closing summary of a training: per task, what emerged, with n, and what that means by arm."""
+"""The closing summary of a training: per task what emerged, on which facts, and since when."""
 
-import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from coemerge.app.run_directory import read_run_manifest, update_manifest
-from coemerge.files import write_json
 from coemerge.prompts.tasks import TASKS
-from coemerge.report.emergence import draw_emergence
-from coemerge.scoring.acquisition import COMPETENT, emerged, step_of_share
+from coemerge.scoring.acquisition import COMPETENT, THETA, emerged, step_of_share
 from coemerge.statistics.intervals import Estimate, at_chance, wilson_mean
+from coemerge.tables.views import steady_scores
 
 SHAM_ARM = "A5_never"
-HELD_OUT = "held_out_templates"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of ``n`` facts; 0 where there are none."""
+
+    value: float
+    n: int
 
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """One row of the closing table: a task with one kind of option sets, last step, held-out
-    paraphrases. Shares are of facts above the threshold."""
+    """One row of the closing table: a task with one kind of option sets, at the last step, on
+    held-out paraphrases. Shares are of facts with a score above the threshold; ``unexposed`` facts
+    were shown in other formats only, ``sham`` is the mean score of facts never shown.
+
+    The two steps are the first at which a quarter and nine tenths of the exposed facts had emerged,
+    by the paraphrases asked at every step (``tables.views.steady_scores``); None where they never
+    did, or were not asked.
+    """
 
     task: str
     options: str
-    n_facts: int
-    all_share: float
-    n_exposed: int
-    exposed_share: float
-    n_unexposed: int
-    unexposed_share: float
-    sham: str
-    sham_ok: bool | None
+    everything: Share
+    exposed: Share
+    unexposed: Share
+    sham: Estimate | None
     step_25: int | None
     step_90: int | None
 
     @property
     def competent(self) -> bool:
-        return self.all_share >= COMPETENT
-
-
-def summarise(acquisition: pd.DataFrame) -> list[TaskSummary]:
-    """Rows in the order of the tasks; lettered tasks have one for fresh and one for seen sets."""
-    held_out = acquisition[acquisition["split"] == HELD_OUT]
-    present = held_out.groupby(["task", "options"]).groups
-    order = [(t, o) for t in TASKS for o in ("none", "fresh", "seen") if (t, o) in present]
-    return [_one(held_out, task, options) for task, options in order]
+        return self.everything.value >= COMPETENT
 
 
 def read_summary(run_directory: Path) -> list[TaskSummary]:
     """From the run's tables; empty where nothing was scored."""
-    path = run_directory / "tables" / "acquisition.parquet"
-    return summarise(pq.read_table(path).to_pandas()) if path.is_file() else []
+    tables = run_directory / "tables"
+    if not (tables / "acquisition.parquet").is_file():
+        return []
+    acquisition = pq.read_table(tables / "acquisition.parquet").to_pandas()
+    prompt_scores = pq.read_table(tables / "prompt_scores.parquet").to_pandas()
+    return summarise(acquisition, steady_scores(prompt_scores))
 
 
-def close_run(run_directory: Path) -> dict[str, Any]:
-    """Draws the pictures, marks the run finished, prints the summary and where things are.
-
-    For a run that was finished before, prints only. Returns the manifest.
-    """
-    rows = read_summary(run_directory)
-    manifest = read_run_manifest(run_directory) or {}
-    if manifest.get("status") != "finished":
-        if rows:
-            draw_emergence(
-                run_directory / "tables" / "acquisition.parquet", run_directory / "figures"
-            )
-        write_json(run_directory / "summary.json", [asdict(row) for row in rows])
-        manifest = update_manifest(run_directory, status="finished")
-    lines = [format_summary(rows), "", *_where(run_directory, manifest)]
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
-    return manifest
-
-
-def _where(run_directory: Path, manifest: dict[str, Any]) -> list[str]:
-    n_checkpoints = len(list((run_directory / "checkpoints").glob("step-*/manifest.json")))
-    return [
-        f"run          {run_directory}  ({manifest['steps']} steps, {manifest['tokens']:,} tokens, "
-        f"{manifest['wall_s']:.0f} s)",
-        f"weights      sha256 {manifest['final_weights_sha256'][:16]}; {n_checkpoints} checkpoints "
-        f"in {run_directory / 'checkpoints'}",
-        f"tables       {run_directory / 'tables'}",
-        f"pictures     {run_directory / 'figures'}",
-        f"W&B          wandb leet {run_directory / 'wandb'}   (offline; wandb sync publishes)",
+def summarise(acquisition: pd.DataFrame, steady: pd.DataFrame) -> list[TaskSummary]:
+    """Rows in the order of the tasks; lettered tasks have one for fresh and one for seen sets."""
+    last = acquisition[
+        (acquisition["split"] == "held_out_templates")
+        & (acquisition["step"] == acquisition["step"].max())
     ]
+    rows = {key: group for key, group in last.groupby(["task", "options"])}
+    order = [(t, o) for t in TASKS for o in ("none", "fresh", "seen") if (t, o) in rows]
+    return [_one(task, options, rows[task, options], steady) for task, options in order]
 
 
-def _one(held_out: pd.DataFrame, task: str, options: str) -> TaskSummary:
-    rows = held_out[(held_out["task"] == task) & (held_out["options"] == options)]
-    last = rows[rows["step"] == rows["step"].max()]
-    has_emerged = emerged(last["score"])
-    exposed = last["exposures"] > 0
-    sham = last[last["arm"] == SHAM_ARM]
-    others = ~exposed & (last["arm"] != SHAM_ARM)
-    estimate = _sham_estimate(sham) if len(sham) else None
-    shown_ids = set(last.loc[exposed, "fact_id"])
-    curve = rows[rows["fact_id"].isin(shown_ids)]
+def _one(task: str, options: str, last: pd.DataFrame, steady: pd.DataFrame) -> TaskSummary:
+    shown = last["exposures"] > 0
+    never = last["arm"] == SHAM_ARM
+    shown_ids = last.loc[shown, "fact_id"]
+    curve = steady[(steady["task"] == task) & steady["fact_id"].isin(shown_ids)]
+    was_asked = options != "seen"
     return TaskSummary(
         task=task,
         options=options,
-        n_facts=len(last),
-        all_share=float(has_emerged.mean()),
-        n_exposed=int(exposed.sum()),
-        exposed_share=float(has_emerged[exposed].mean()),
-        n_unexposed=int(others.sum()),
-        unexposed_share=float(has_emerged[others].mean()),
-        sham=f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
-        if estimate
-        else "",
-        sham_ok=at_chance(estimate) if estimate else None,
-        step_25=step_of_share(curve, 0.25),
-        step_90=step_of_share(curve, 0.9),
+        everything=_share(last["score"]),
+        exposed=_share(last.loc[shown, "score"]),
+        unexposed=_share(last.loc[~shown & ~never, "score"]),
+        sham=_sham_estimate(last[never]) if never.any() else None,
+        step_25=step_of_share(curve, 0.25) if was_asked else None,
+        step_90=step_of_share(curve, 0.9) if was_asked else None,
     )
+
+
+def _share(scores: pd.Series) -> Share:
+    return Share(float(emerged(scores).mean()) if len(scores) else 0.0, len(scores))
 
 
 def _sham_estimate(sham: pd.DataFrame) -> Estimate:
@@ -125,29 +99,41 @@ def format_summary(rows: list[TaskSummary]) -> str:
     """The table as text, with a legend."""
     if not rows:
         return "Nothing was scored (callbacks.acquisition is off)."
-    n_sham = next((r.n_facts - r.n_exposed - r.n_unexposed for r in rows), 0)
-    table = pd.DataFrame([_cells(row, n_sham) for row in rows])
+    table = pd.DataFrame([_cells(row) for row in rows])
     return "\n".join(
         [
-            "Emerged facts (score > 0.6) on held-out paraphrases at the last step",
+            f"Facts emerged (score > {THETA}) on held-out paraphrases at the last step",
             table.to_string(index=False),
-            "options: fresh = option sets never shown together in training, seen = shown together",
-            f"all: competent from {COMPETENT:.0%}; A5: mean score of facts never stated, with its "
-            "95 % interval (0 is chance)",
-            "step 25 % / 90 %: first scored step at which that share of exposed facts had emerged",
+            f"all: of all facts; a task is competent from {COMPETENT:.0%}, (!) marks those that are "
+            "not.  exposed: facts shown in",
+            "this format.  others: facts shown in other formats only.  never: mean score of facts "
+            "never shown, 95 % interval;",
+            "0 is chance.  options: fresh sets were never shown together in training, seen ones "
+            "were.  step: first scored step",
+            "at which 25 % and 90 % of the exposed facts had emerged.",
         ]
     )
 
 
-def _cells(row: TaskSummary, n_sham: int) -> dict[str, Any]:
-    verdict = {None: "", True: "at chance", False: "NOT at chance"}[row.sham_ok]
+def _cells(row: TaskSummary) -> dict[str, str]:
     return {
         "task": row.task,
-        "options": "-" if row.options == "none" else row.options,
-        "all": f"{row.all_share:4.0%} of {row.n_facts}" + ("" if row.competent else " (!)"),
-        "exposed": f"{row.exposed_share:4.0%} of {row.n_exposed}",
-        "unexposed": f"{row.unexposed_share:4.0%} of {row.n_unexposed}",
-        f"A5 score (n={n_sham})": f"{row.sham} {verdict}",
-        "step 25%": "-" if row.step_25 is None else str(row.step_25),
-        "step 90%": "-" if row.step_90 is None else str(row.step_90),
+        "options": "" if row.options == "none" else row.options,
+        "all": _text(row.everything) + ("" if row.competent else " (!)"),
+        "exposed": _text(row.exposed),
+        "others": _text(row.unexposed),
+        "never": _sham_text(row.sham),
+        "25 % at": "" if row.step_25 is None else str(row.step_25),
+        "90 % at": "" if row.step_90 is None else str(row.step_90),
     }
+
+
+def _text(share: Share) -> str:
+    return f"{share.value:.0%} of {share.n}" if share.n else "-"
+
+
+def _sham_text(sham: Estimate | None) -> str:
+    if sham is None:
+        return "-"
+    verdict = "chance" if at_chance(sham) else "NOT CHANCE"
+    return f"{sham.mean:+.2f} [{sham.low:+.2f}, {sham.high:+.2f}] n={sham.n} {verdict}"

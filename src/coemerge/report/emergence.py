@@ -9,25 +9,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS, save_figure
+from coemerge.tables.views import steady_scores
 
 THETA = 0.6
 COMPETENT = 0.25
 _PANELS = {
-    "facts shown in this format": lambda frame: frame["exposures_at_end"] > 0,
+    "facts shown in this format": lambda frame: frame["exposures"] > 0,
     "facts shown in other formats only": lambda frame: (
-        (frame["exposures_at_end"] == 0) & (frame["arm"] != "A5_never")
+        (frame["exposures"] == 0) & (frame["arm"] != "A5_never")
     ),
     "facts never shown (A5)": lambda frame: frame["arm"] == "A5_never",
 }
 
 
-def draw_emergence(acquisition_path: Path, directory: Path) -> None:
-    """Three panels by exposure: fraction of facts with score above 0.6 on held-out paraphrases
-    (fresh option sets) against the optimizer step. Writes emergence.png and .svg."""
-    frame = pq.read_table(acquisition_path).to_pandas()
-    frame = frame[(frame["split"] == "held_out_templates") & (frame["options"] != "seen")]
-    last = frame[frame["step"] == frame["step"].max()].set_index(["fact_id", "task"])["exposures"]
-    frame = frame.join(last.rename("exposures_at_end"), on=["fact_id", "task"])
+def draw_emergence(tables: Path, directory: Path) -> None:
+    """Three panels by exposure: fraction of facts with score above 0.6 against the optimizer step,
+    on the held-out paraphrases that were asked at every step. Writes emergence.png and .svg."""
+    frame = steady_scores(pq.read_table(tables / "prompt_scores.parquet").to_pandas())
+    known = pq.read_table(tables / "acquisition.parquet").to_pandas()
+    last = known[known["step"] == known["step"].max()].drop_duplicates(["fact_id", "task"])
+    frame = frame.merge(last[["fact_id", "task", "arm", "exposures"]], on=["fact_id", "task"])
     with mpl.rc_context({"svg.hashsalt": "coemerge", "font.size": 9}):
         figure = Figure(figsize=(10, 3.6), layout="constrained")
         panels = figure.subplots(1, len(_PANELS), sharey=True)

@@ -63,4 +63,4 @@ def at_chance(estimate: Estimate, tolerance: float = 0.05) -> bool:
     """T-X1: |mean| at most the larger of ``tolerance`` and two standard errors, and 0 inside the
     interval. Expects chance-normalised scores."""
     small = abs(estimate.mean) <= max(tolerance, 2 * estimate.se)
-    return small and estimate.low <= 0 <= estimate.high
+    return bool(small and estimate.low <= 0 <= estimate.high)
