@@ -35,7 +35,9 @@ def read_run_manifest(directory: Path) -> dict[str, Any] | None:
 def check_run(directory: str | None) -> Path:
     """The directory of a run. Raises ValueError where there is none."""
     if directory is None:
-        raise ValueError("run: name a run directory, such as run=artifacts/runs/fact_injection-seed0")
+        raise ValueError(
+            "run: name a run directory, such as run=artifacts/runs/fact_injection-seed0"
+        )
     path = Path(directory)
     if read_run_manifest(path) is None:
         known = ", ".join(sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}")))

@@ -3,11 +3,12 @@
 Registered under ``base_*`` names, on which the YAML files of each group build.
 """
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 from coemerge.corpus.config import CorpusConfig
 from coemerge.lm.config import ModelConfig, OptimizerConfig, TrainerConfig
@@ -65,7 +66,11 @@ class AnalyzeConfig:
 
 
 def register() -> None:
-    """Makes the schemas known to hydra; call before composing."""
+    """Makes the schemas and the resolver ``jobs`` known to hydra; call before composing.
+
+    ``${jobs:THREADS}``: how many trainings with that many threads each fit on this machine.
+    """
+    OmegaConf.register_new_resolver("jobs", _jobs, replace=True)
     store = ConfigStore.instance()
     store.store(name="base_train", node=TrainConfig)
     store.store(name="base_analyze", node=AnalyzeConfig)
@@ -80,3 +85,8 @@ def register() -> None:
     }.items():
         name = "base_synthetic" if group == "world" else f"base_{group}"
         store.store(group=group, name=name, node=node)
+
+
+def _jobs(threads: int | None) -> int:
+    cores = os.cpu_count() or 1
+    return max(1, cores // (threads or cores))

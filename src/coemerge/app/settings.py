@@ -33,7 +33,12 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     assert isinstance(resolved, dict)
     config = OmegaConf.to_object(composed)
     assert isinstance(config, TrainConfig)
-    config = replace(config, callbacks=resolved["callbacks"] or {}, logger=resolved["logger"] or {})
+    config = replace(
+        config,
+        resume=config.resume.lower(),  # true and false arrive as booleans
+        callbacks=resolved["callbacks"] or {},
+        logger=resolved["logger"] or {},
+    )
     dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed)
     problems = []
     for check in (

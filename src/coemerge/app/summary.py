@@ -63,7 +63,7 @@ def summarise(acquisition: pd.DataFrame, steady: pd.DataFrame) -> list[TaskSumma
         (acquisition["split"] == "held_out_templates")
         & (acquisition["step"] == acquisition["step"].max())
     ]
-    rows = {key: group for key, group in last.groupby(["task", "options"])}
+    rows = dict(iter(last.groupby(["task", "options"])))
     order = [(t, o) for t in TASKS for o in ("none", "fresh", "seen") if (t, o) in rows]
     return [_one(task, options, rows[task, options], steady) for task, options in order]
 
@@ -104,8 +104,8 @@ def format_summary(rows: list[TaskSummary]) -> str:
         [
             f"Facts emerged (score > {THETA}) on held-out paraphrases at the last step",
             table.to_string(index=False),
-            f"all: of all facts; a task is competent from {COMPETENT:.0%}, (!) marks those that are "
-            "not.  exposed: facts shown in",
+            f"all: of all facts; a task is competent from {COMPETENT:.0%}, (!) marks those that "
+            "are not.  exposed: facts shown in",
             "this format.  others: facts shown in other formats only.  never: mean score of facts "
             "never shown, 95 % interval;",
             "0 is chance.  options: fresh sets were never shown together in training, seen ones "

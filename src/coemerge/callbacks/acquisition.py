@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from coemerge.callbacks.base import ScheduledCallback, log_metrics
+from coemerge.callbacks.base import ScheduledCallback, add_rows, drop_rows, log_metrics
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.module import LanguageModule
@@ -18,10 +18,11 @@ from coemerge.scoring.probe import Probe, make_probe, select_prompts
 
 
 class FactAcquisition(ScheduledCallback):
-    """Scores a held-out subset at every scheduled step and all prompts at the steps of ``full``.
+    """Scores a held-out subset at every scheduled step, and more at the steps of ``full``.
 
     The subset is ``templates_per_cell`` held-out paraphrases of every (fact, task), with fresh
-    option sets; a full scoring asks seen and held-out paraphrases and both kinds of option sets.
+    option sets. A full scoring asks up to ``full_templates_per_cell`` seen and as many held-out
+    paraphrases (null: all), with both kinds of option sets.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class FactAcquisition(ScheduledCallback):
         schedule: StepSchedule,
         full: StepSchedule,
         templates_per_cell: int = 1,
+        full_templates_per_cell: int | None = 3,
         tokens_per_batch: int = 8192,
     ) -> None:
         self._full_steps = frozenset(full.resolve(run.max_steps))
@@ -37,13 +39,14 @@ class FactAcquisition(ScheduledCallback):
         super().__init__(run, StepSchedule(first=False, last=False, steps=merged))
         prompts = run.dataset.prompts
         subset = select_prompts(prompts, ["held_out_templates"], ["fresh"], templates_per_cell)
-        self._subset, self._everything = make_probe(subset), make_probe(prompts)
+        everything = select_prompts(prompts, templates_per_cell=full_templates_per_cell)
+        self._subset, self._everything = make_probe(subset), make_probe(everything)
         self._arms = run.dataset.facts.select(["fact_id", "arm"]).to_pandas()
         self._table = run.table("prompt_scores")
         self._tokens_per_batch = tokens_per_batch
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self._table.drop_after(trainer.global_step)
+        drop_rows(trainer, self._table)
         super().on_train_start(trainer, pl_module)
 
     def at_step(self, trainer: lightning.Trainer, module: LanguageModule, step: int) -> None:
@@ -58,8 +61,7 @@ class FactAcquisition(ScheduledCallback):
         )
         chance = _cell_chance(probe)
         columns = prompt_score_columns(step, probe.cells, chance, means)
-        if trainer.is_global_zero:
-            self._table.add(step, columns)
+        add_rows(trainer, self._table, step, columns)
         log_metrics(trainer, self.run, step, self._metrics(probe, means))
 
     def _metrics(self, probe: Probe, means: Mapping[str, Tensor]) -> dict[str, float]:

@@ -10,6 +10,8 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.module import LanguageModule
+from coemerge.tables.parts import PartedTable
+from coemerge.tables.store import Columns
 
 
 class ScheduledCallback(lightning.Callback):
@@ -62,3 +64,15 @@ def log_metrics(
     axes = {"step": step, "tokens_seen": run.ledger_at(step).n_tokens}
     for logger in trainer.loggers:
         logger.log_metrics({**axes, **metrics}, step=step)
+
+
+def add_rows(trainer: lightning.Trainer, table: PartedTable, step: int, columns: Columns) -> None:
+    """Stores the rows of a step, on one process only."""
+    if trainer.is_global_zero:
+        table.add(step, columns)
+
+
+def drop_rows(trainer: lightning.Trainer, table: PartedTable) -> None:
+    """Forgets what an interrupted try stored after the step that training starts from."""
+    if trainer.is_global_zero:
+        table.drop_after(trainer.global_step)

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning
 
-from coemerge.callbacks.base import ScheduledCallback, log_metrics
+from coemerge.callbacks.base import ScheduledCallback, add_rows, drop_rows, log_metrics
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.module import LanguageModule
@@ -18,10 +18,10 @@ class ExposureLog(ScheduledCallback):
         self._table = run.table("exposure")
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self._table.drop_after(trainer.global_step)
+        drop_rows(trainer, self._table)
         super().on_train_start(trainer, pl_module)
 
     def at_step(self, trainer: lightning.Trainer, module: LanguageModule, step: int) -> None:
         ledger = self.run.ledger_at(step)
-        self._table.add(step, ledger.columns(step))
+        add_rows(trainer, self._table, step, ledger.columns(step))
         log_metrics(trainer, self.run, step, {"exposure/n_documents": ledger.n_documents})

@@ -5,7 +5,7 @@ from typing import Any
 
 import lightning
 
-from coemerge.callbacks.base import log_metrics
+from coemerge.callbacks.base import add_rows, drop_rows, log_metrics
 from coemerge.callbacks.context import RunContext
 
 
@@ -22,10 +22,11 @@ class TrainingLog(lightning.Callback):
         self._table = run.table("training")
         self._rows: dict[str, list[Any]] = _no_rows()
         self._window = {"loss": 0.0, "batches": 0, "seconds": 0.0, "tokens": 0}
+        self._last_row = 0
         self._batch_t0 = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self._table.drop_after(trainer.global_step)
+        drop_rows(trainer, self._table)
         self._window["tokens"] = self._run.ledger_at(trainer.global_step).n_tokens
 
     def on_train_batch_start(
@@ -45,22 +46,29 @@ class TrainingLog(lightning.Callback):
         self._window["loss"] += pl_module.last_loss.double()
         self._window["batches"] += 1
         step = trainer.global_step
-        if step % self._every == 0 and self._window["batches"] >= self._every:
+        if step % self._every == 0 and step > self._last_row:
             self._close_row(trainer, pl_module, step)
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        self._flush()
+        self._flush(trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self._flush()
+        if self._window["batches"]:
+            self._close_row(trainer, pl_module, trainer.global_step)
+        self._flush(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"loss": float(self._window["loss"]), "batches": self._window["batches"]}
+        return {
+            "last_row": self._last_row,
+            "loss": float(self._window["loss"]),
+            "batches": self._window["batches"],
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._window.update(state_dict)
+        self._last_row = state_dict["last_row"]
+        self._window.update({k: state_dict[k] for k in ("loss", "batches")})
 
     def _close_row(self, trainer: lightning.Trainer, module: Any, step: int) -> None:
         tokens = self._run.ledger_at(step).n_tokens
@@ -74,10 +82,11 @@ class TrainingLog(lightning.Callback):
             self._rows[name].append(value)
         log_metrics(trainer, self._run, step, {f"train/{k}": v for k, v in row.items()})
         self._window = {"loss": 0.0, "batches": 0, "seconds": 0.0, "tokens": tokens}
+        self._last_row = step
 
-    def _flush(self) -> None:
+    def _flush(self, trainer: lightning.Trainer) -> None:
         if self._rows["step"]:
-            self._table.add(self._rows["step"][-1], self._rows)
+            add_rows(trainer, self._table, self._rows["step"][-1], self._rows)
             self._rows = _no_rows()
 
 

@@ -118,5 +118,5 @@ ARMS: dict[str, ArmRule] = {
 def get_arm(name: str) -> ArmRule:
     """Raises ValueError naming the known arms."""
     if name not in ARMS:
-        raise ValueError(f"corpus.arms.shares: unknown arm {name!r}; known: {', '.join(ARMS)}")
+        raise ValueError(f"corpus.plan.arms.shares: unknown arm {name!r}; known: {', '.join(ARMS)}")
     return ARMS[name]

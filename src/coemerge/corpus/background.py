@@ -134,6 +134,8 @@ def check_background(config: BackgroundConfig) -> None:
     for key in ("share", "early_share"):
         if not 0 <= getattr(config, key) < 1:
             raise ValueError(f"corpus.background.{key}: must be in [0, 1)")
+    if not 0 <= config.early_until <= 1:
+        raise ValueError("corpus.background.early_until: must be in [0, 1]")
     if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:
         raise ValueError("corpus.background.mix: weights must not be negative, nor all zero")
     if (config.mix.get("files", 0) > 0) != (config.path is not None):
@@ -159,11 +161,13 @@ def read_texts(path: Path) -> Iterator[str]:
                 continue
             try:
                 text = json.loads(line)["text"]
+                if not isinstance(text, str):
+                    raise TypeError(f"text is {text!r}")
             except (json.JSONDecodeError, KeyError, TypeError) as error:
                 raise ValueError(
                     f'{path}:{number}: expected a JSON object with "text" ({error!r})'
                 ) from error
-            yield str(text)
+            yield text
 
 
 def _endless(path: str) -> Iterator[str]:

@@ -74,7 +74,10 @@ def _with_files_hashed(value: Any, key: str = "") -> Any:
 def path_digest(path: Path) -> str:
     """sha256 of a file, or of the names and contents of a folder's files, sorted."""
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():  # an editor's backups and the like are no input
+        kept = (p for p in path.rglob("*") if p.is_file() and p.name.strip(".~") == p.name)
+        files = sorted(kept)
     for file in files:
         if path.is_dir():
             digest.update(str(file.relative_to(path)).encode())

@@ -23,7 +23,7 @@ from coemerge.corpus.background import DRILL, Background
 from coemerge.corpus.config import DATA_SCHEMA, DatasetSpec, file_digest
 from coemerge.corpus.documents import Document, DocumentStream
 from coemerge.corpus.packing import RowPacker, document_marks
-from coemerge.corpus.plan import TASK_NAMES, TIMINGS, Plan, build_plan
+from coemerge.corpus.plan import TASK_NAMES, TIMINGS, Plan, answer_counts, build_plan
 from coemerge.corpus.store import TokenStore, TokenStoreWriter
 from coemerge.corpus.tokenizer import train_tokenizer
 from coemerge.files import write_json
@@ -63,7 +63,9 @@ class DatasetBuilder:
         self.spec = spec
         self.world: World = spec.world.build()
         self.plan: Plan = build_plan(self.world, spec.corpus.plan, spec.seed)
-        self.options = OptionSets(self.world, spec.corpus.option_sets == "fixed", spec.seed)
+        counts = answer_counts(self.world, self.plan)
+        fixed = spec.corpus.option_sets == "fixed"
+        self.options = OptionSets(self.world, fixed, spec.seed, counts)
         self.book = spec.prompts.book([*self.world.relations, DRILL])
         self.renderer = Renderer(self.world, self.book, spec.prompts.frames())
         self._check_answer_sets()

@@ -86,11 +86,11 @@ class DocumentStream:
         options: list[str] = []
         claimed = None
         if task.n_options:
-            options = self._options.for_training(fact, task.n_options, rng)
+            options = list(self._options.for_training(fact, task, rng))
             options.insert(int(rng.integers(task.n_options)), fact.object)
         if task.base == "verification":
             is_true = rng.random() < 0.5
-            claimed = fact.object if is_true else self._options.false_claim(fact, rng)
+            claimed = fact.object if is_true else self._options.false_claim(fact, task, rng)
         route = 0
         if task.route:
             route = int(rng.integers(len(self._book.seen(fact.relation_id, get_task(task.route)))))

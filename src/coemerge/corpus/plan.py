@@ -103,7 +103,7 @@ def build_plan(world: World, config: PlanConfig, seed: int) -> Plan:
         else:
             rows = []
             available = _tasks_of(world, name, config.tasks)
-            for fact, arm, rank in _randomise(positions, name, config.arms.shares, seed):
+            for fact, arm, rank in _randomise(world, positions, config.arms.shares, seed):
                 assignment = get_arm(arm)(rank, available, config.arms)
                 arm_codes[fact] = arms.index(arm)
                 detail_codes[fact] = details.setdefault(assignment.detail, len(details))
@@ -119,17 +119,47 @@ def build_plan(world: World, config: PlanConfig, seed: int) -> Plan:
 
 
 def _randomise(
-    positions: range, relation_id: str, shares: dict[str, float], seed: int
+    world: World, positions: range, shares: dict[str, float], seed: int
 ) -> list[tuple[int, str, int]]:
-    """(fact, arm, rank within arm) in order of fact, sizes by largest remainder."""
-    salt = list(relation_id.encode())
-    order = np.random.default_rng([seed, *salt]).permutation(len(positions))
+    """(fact, arm, rank within arm) in order of fact.
+
+    Stratified by object: facts in random order, those with one object side by side, are dealt to
+    the arms in proportion. No object then belongs to one arm alone more than it must.
+    """
+    facts = [world.facts[i] for i in positions]
+    salt = list(facts[0].relation_id.encode())
+    rng = np.random.default_rng([seed, *salt])
+    objects = sorted({fact.object for fact in facts})
+    place = dict(zip(objects, rng.random(len(objects)), strict=True))
+    key = [(place[fact.object], u) for fact, u in zip(facts, rng.random(len(facts)), strict=True)]
     weights = np.array(list(shares.values()), dtype=float)
-    bounds = np.round(np.cumsum(weights) / weights.sum() * len(positions)).astype(int)
+    arms, weights = list(shares), weights / weights.sum()
+    owed = rng.random(len(weights)) * weights  # a random start: no arm is always served first
+    counts = dict.fromkeys(arms, 0)
     placed = []
-    for arm, start, stop in zip(shares, [0, *bounds[:-1]], bounds, strict=True):
-        placed += [(positions[order[k]], arm, k - start) for k in range(start, stop)]
+    for k in sorted(range(len(facts)), key=key.__getitem__):
+        owed += weights
+        chosen = int(np.argmax(np.where(weights > 0, owed, -np.inf)))
+        owed[chosen] -= 1
+        placed.append((positions[k], arms[chosen], counts[arms[chosen]]))
+        counts[arms[chosen]] += 1
     return sorted(placed)
+
+
+def answer_counts(world: World, plan: Plan) -> dict[tuple[str, str], np.ndarray]:
+    """(relation, task) -> planned documents per object, in the order of the answer set."""
+    counts: dict[tuple[str, str], np.ndarray] = {}
+    rank = {
+        name: {obj: k for k, obj in enumerate(objects)}
+        for name, objects in world.candidates.items()
+    }
+    for cell in plan.cells:
+        fact = world.facts[int(cell["fact"])]
+        objects = rank[fact.relation_id]
+        key = (fact.relation_id, get_task(TASK_NAMES[cell["task"]]).base)
+        column = counts.setdefault(key, np.zeros(len(objects), dtype=np.int64))
+        column[objects[fact.object]] += cell["n_documents"]
+    return counts
 
 
 def _tasks_of(world: World, relation_id: str, tasks: Sequence[str]) -> list[str]:

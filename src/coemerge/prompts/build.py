@@ -113,7 +113,7 @@ class PromptBuilder:
         """(variant, question): one per rotation of the options, or per polarity."""
         if task.n_options:
             draw = self._options.seen if kind == "seen" else self._options.fresh
-            sets = draw(fact, task.n_options, len(templates))
+            sets = draw(fact, task, len(templates))
             for template_id, others in zip(templates, sets, strict=False):
                 base = Question(fact, task, template_id)
                 for position in range(task.n_options):
@@ -121,7 +121,7 @@ class PromptBuilder:
                     yield position, replace(base, options=order)
         elif task.base == "verification":
             for template_id, false in zip(
-                templates, self._options.false_claims(fact, len(templates)), strict=True
+                templates, self._options.false_claims(fact, task, len(templates)), strict=True
             ):
                 for variant, claimed in enumerate((fact.object, false)):
                     yield variant, Question(fact, task, template_id, claimed=claimed)

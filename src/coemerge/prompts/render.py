@@ -100,8 +100,8 @@ class Renderer:
         if task.base == "mcqa":
             return self._frames.letters[list(question.options).index(fact.object)]
         if task.base == "negmcqa":
-            wrong = [i for i, o in enumerate(question.options) if o != fact.object]
-            return self._frames.letters[wrong[0]]
+            right = list(question.options).index(fact.object)
+            return self._frames.letters[1 - right]
         if task.base == "verification":
             return self._frames.yes if question.claimed == fact.object else self._frames.no
         if task.base == "multihop":

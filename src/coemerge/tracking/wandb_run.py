@@ -13,6 +13,14 @@ _METRICS = ("train/*", "acquisition/*", "exposure/*", "localization/*", "co_emer
 MODES = ("offline", "online", "disabled")
 
 
+class FinishingWandbLogger(WandbLogger):
+    """Ends its run with the training; without that the next one of a sweep would log into it."""
+
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        wandb.finish(exit_code=0 if status == "success" else 1)
+
+
 def make_wandb_logger(
     run_directory: Path,
     run_id: str,
@@ -29,7 +37,7 @@ def make_wandb_logger(
     for name in ("data", "cache", "config"):
         (directory / name).mkdir(parents=True, exist_ok=True)
         os.environ[f"WANDB_{name.upper()}_DIR"] = str(directory / name)
-    logger = WandbLogger(
+    logger = FinishingWandbLogger(
         project=project,
         id=run_id,
         name=run_id,
@@ -50,11 +58,6 @@ def make_wandb_logger(
     )
     _define_axes(logger)
     return logger
-
-
-def finish_wandb() -> None:
-    """Ends the current run; without it the next training of a sweep would log into this one."""
-    wandb.finish()
 
 
 def _define_axes(logger: WandbLogger) -> None:

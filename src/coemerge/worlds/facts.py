@@ -99,15 +99,16 @@ def check_world(world: World) -> None:
         for link in (relation.inverse_of, relation.synonym_of, relation.bridge):
             if link is not None and link not in world.relations:
                 problems.append(f"relation {relation.relation_id!r} refers to unknown {link!r}")
-    objects: dict[tuple[str, str], str] = {}
+    objects: dict[tuple[str, str, str], str] = {}
     for fact in world.facts:
         where = f"{fact.relation_id}({fact.subject!r})"
         if fact.object == fact.subject:
             problems.append(f"{where}: the object equals the subject")
         if fact.object not in world.candidates[fact.relation_id]:
             problems.append(f"{where}: {fact.object!r} is not in the answer set")
-        key = (fact.relation_id, fact.subject)
-        if key in objects and world.relations[fact.relation_id].functional:
+        functional = world.relations[fact.relation_id].functional
+        key = (fact.relation_id, fact.subject, "" if functional else fact.object)
+        if key in objects:
             known = objects[key]
             kind = "a duplicate" if known == fact.object else f"contradicts {known!r}"
             problems.append(f"{where}: {fact.object!r} is {kind}")

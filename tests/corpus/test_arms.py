@@ -1,0 +1,101 @@
+"""Which cells each arm shows, as a function of a fact's rank."""
+
+import pytest
+
+from coemerge.corpus.arms import ARMS, ArmsConfig, Cell, get_arm
+from coemerge.prompts.tasks import CORE_TASKS
+
+TASKS = list(CORE_TASKS)
+
+
+def assign(arm: str, rank: int, config: ArmsConfig | None = None):
+    return get_arm(arm)(rank, TASKS, config or ArmsConfig())
+
+
+def shown(arm: str, rank: int, config: ArmsConfig | None = None) -> list[str]:
+    return [cell.task for cell in assign(arm, rank, config).cells]
+
+
+def test_there_are_nine_arms():
+    assert [name.split("_")[0] for name in ARMS] == [f"A{i}" for i in range(9)]
+
+
+def test_a0_shows_every_task():
+    assert shown("A0_full", 5) == TASKS
+
+
+@pytest.mark.parametrize("rank", range(7))
+def test_a1_withholds_one_target_and_shows_the_rest(rank):
+    target = assign("A1_withheld_target", rank).detail
+    assert shown("A1_withheld_target", rank) == [t for t in TASKS if t != target]
+
+
+def test_a1_targets_rotate_over_all_tasks():
+    assert [assign("A1_withheld_target", rank).detail for rank in range(6)] == TASKS
+
+
+@pytest.mark.parametrize("rank", range(7))
+def test_a2_shows_its_source_alone(rank):
+    assert shown("A2_single_source", rank) == [assign("A2_single_source", rank).detail]
+
+
+def test_a2_sources_rotate_over_all_tasks():
+    assert [assign("A2_single_source", rank).detail for rank in range(6)] == TASKS
+
+
+def test_a3_crosses_doses_with_sources():
+    config = ArmsConfig(doses=[1, 10], dose_sources=["completion", "openqa"])
+    cells = [assign("A3_dose", rank, config).cells for rank in range(4)]
+    assert [(c.task, c.n_documents) for (c,) in cells] == [
+        ("completion", 1),
+        ("completion", 10),
+        ("openqa", 1),
+        ("openqa", 10),
+    ]
+
+
+def test_a4_shows_both_orders_in_the_halves_of_training():
+    config = ArmsConfig(order_pairs=[["completion", "mcqa"]])
+    cells = [assign("A4_order", rank, config).cells for rank in range(2)]
+    assert [[(c.task, c.window) for c in pair] for pair in cells] == [
+        [("completion", (0.0, 0.5)), ("mcqa", (0.5, 1.0))],
+        [("mcqa", (0.0, 0.5)), ("completion", (0.5, 1.0))],
+    ]
+
+
+def test_a4_has_the_same_totals_in_both_orders():
+    forward, backward = (sorted(shown("A4_order", rank)) for rank in range(2))
+    assert forward == backward
+
+
+def test_a5_shows_nothing():
+    assert shown("A5_never", 3) == []
+
+
+def test_a5_withholds_restatements_too():
+    assert not assign("A5_never", 3).restated
+
+
+@pytest.mark.parametrize("arm", ["A6_one_direction", "A7_one_synonym"])
+def test_a6_and_a7_withhold_the_restatement_for_every_other_fact(arm):
+    assert [assign(arm, rank).restated for rank in range(4)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("arm", ["A6_one_direction", "A7_one_synonym"])
+def test_a6_and_a7_show_the_fact_itself_in_every_task(arm):
+    assert shown(arm, 0) == shown(arm, 1) == TASKS
+
+
+def test_a8_contrasts_once_repeated_and_reworded():
+    config = ArmsConfig(wordings_source="fitb", wordings_documents=7)
+    cells = [assign("A8_wordings", rank, config).cells for rank in range(3)]
+    assert cells == [
+        (Cell("fitb", n_documents=1, wording=0, timing="once"),),
+        (Cell("fitb", n_documents=7, wording=0, timing="spaced"),),
+        (Cell("fitb", n_documents=7, timing="spaced"),),
+    ]
+
+
+def test_an_unknown_arm_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"corpus\.plan\.arms\.shares.*'A9_all'.*A0_full"):
+        get_arm("A9_all")

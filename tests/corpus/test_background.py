@@ -1,0 +1,218 @@
+"""Text without facts: what it holds, what it must never show, and the user's own files."""
+
+import copy
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coemerge.corpus.background import Background, BackgroundConfig, check_background, read_texts
+from coemerge.corpus.dataset import DatasetBuilder
+from tests.documents import chosen_option, shown_options
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def builder(smoke_spec) -> DatasetBuilder:
+    return DatasetBuilder(smoke_spec)
+
+
+@pytest.fixture
+def background_of(builder, smoke_spec):
+    """A background with the given settings, otherwise as configured."""
+
+    def make(**settings) -> Background:
+        config = dataclasses.replace(smoke_spec.corpus.background, **settings)
+        return Background(
+            config,
+            builder.world,
+            builder.book,
+            builder.renderer,
+            builder.options,
+            smoke_spec.prompts.list_cue,
+        )
+
+    return make
+
+
+@pytest.fixture
+def draw(background_of):
+    """Texts of one kind."""
+
+    def texts(kind: str, count: int = N, seed: int = 0) -> list[str]:
+        background = background_of(mix={kind: 1})
+        rng = np.random.default_rng(seed)
+        return [background.draw(rng).text for _ in range(count)]
+
+    return texts
+
+
+@pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa"])
+def test_drills_never_show_a_reserved_option_set(draw, builder, kind):
+    for text in draw(kind, 1500):
+        options = shown_options(text)
+        for relation in builder.world.main_relations():
+            if set(options) <= set(builder.world.candidates[relation]):
+                assert not builder.options.is_reserved(relation, options)
+
+
+@pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa"])
+def test_drills_show_words_of_one_relation_as_well_as_of_several(draw, builder, kind):
+    """A reserved set can only be told from words of one relation, so those must occur."""
+    answer_sets = [set(builder.world.candidates[r]) for r in builder.world.main_relations()]
+    within = [any(set(shown_options(t)) <= s for s in answer_sets) for t in draw(kind)]
+    assert 0.25 < np.mean(within) < 0.9
+
+
+def asked_part(text: str) -> str:
+    """What follows the option list, up to the answer."""
+    return text.split(". ", 1)[1].split(" Answer:")[0]
+
+
+def test_mcqa_drills_are_answered_by_the_letter_of_the_word_asked_for(draw):
+    assert all(chosen_option(text) in asked_part(text) for text in draw("drill_mcqa"))
+
+
+def test_negmcqa_drills_are_answered_by_the_letter_of_the_other_word(draw):
+    for text in draw("drill_negmcqa"):
+        (asked_for,) = [o for o in shown_options(text) if o != chosen_option(text)]
+        assert asked_for in asked_part(text)
+
+
+def test_verification_drills_say_yes_exactly_if_one_word_is_named_twice(draw, builder):
+    words = {o for objects in builder.world.candidates.values() for o in objects}
+    for text in draw("drill_verification"):
+        named = Counter(w.strip(".,?") for w in text.split() if w.strip(".,?") in words)
+        assert (max(named.values()) == 2) == text.endswith("yes.")
+
+
+def test_verification_drills_are_true_half_of_the_time(draw):
+    n_true = sum(text.endswith("yes.") for text in draw("drill_verification"))
+    assert abs(n_true - N / 2) < 5 * (N / 4) ** 0.5
+
+
+def test_mcqa_drills_have_each_letter_right_equally_often(draw):
+    letters = Counter(text[-2] for text in draw("drill_mcqa"))
+    assert all(abs(letters[letter] - N / 4) < 5 * (N * 3 / 16) ** 0.5 for letter in "ABCD")
+
+
+@pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa", "drill_verification"])
+def test_a_drill_marks_its_answer(background_of, kind):
+    background, rng = background_of(mix={kind: 1}), np.random.default_rng(0)
+    for _ in range(20):
+        drawn = background.draw(rng)
+        assert drawn.text[slice(*drawn.answer)] == drawn.text.rstrip(".").split()[-1]
+
+
+@pytest.mark.parametrize(
+    "kind", ["grammar", "lists", "drill_mcqa", "drill_negmcqa", "drill_verification"]
+)
+def test_background_names_no_subject(draw, builder, kind):
+    subjects = {f.subject for f in builder.world.facts}
+    assert not [t for t in draw(kind, 100) for s in subjects if s in t]
+
+
+def test_lists_repeat_themselves(draw):
+    for text in draw("lists", 50):
+        first, second = text.rstrip(".").removeprefix("List: ").split("; ")
+        assert first == second
+
+
+def test_texts_without_an_answer_mark_none(background_of):
+    background = background_of(mix={"grammar": 1, "lists": 1})
+    rng = np.random.default_rng(0)
+    assert {background.draw(rng).answer for _ in range(50)} == {None}
+
+
+def test_kinds_come_in_proportion_to_their_weights(background_of):
+    background, rng = background_of(mix={"lists": 3, "grammar": 1}), np.random.default_rng(0)
+    n_lists = sum(background.draw(rng).text.startswith("List:") for _ in range(2000))
+    assert abs(n_lists - 1500) < 5 * (2000 * 0.75 * 0.25) ** 0.5
+
+
+def test_a_kind_of_weight_zero_never_comes(background_of):
+    background = background_of(mix={"lists": 0, "grammar": 1})
+    rng = np.random.default_rng(0)
+    assert not any(background.draw(rng).text.startswith("List:") for _ in range(300))
+
+
+def test_the_share_can_differ_early_in_training(background_of):
+    background = background_of(share=0.2, early_share=0.6, early_until=0.5)
+    assert [background.share_at(t) for t in (0.0, 0.49, 0.5, 0.99)] == [0.6, 0.6, 0.2, 0.2]
+
+
+@pytest.fixture
+def users_text(tmp_path) -> Path:
+    path = tmp_path / "mine.txt"
+    path.write_text("First line.\n\n  Second line.  \n", encoding="utf-8")
+    return path
+
+
+def test_a_users_text_file_gives_one_text_per_line(users_text):
+    assert list(read_texts(users_text)) == ["First line.", "Second line."]
+
+
+def test_a_users_jsonl_file_gives_one_text_per_record(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "One."}\n\n{"text": "Zwölf.", "id": 3}\n', encoding="utf-8")
+    assert list(read_texts(path)) == ["One.", "Zwölf."]
+
+
+@pytest.mark.parametrize(
+    "line", ["{not json", '{"words": "no text"}', '["text"]', "5", '{"text": null}', '{"text": 5}']
+)
+def test_a_malformed_record_is_named_by_file_and_line(tmp_path, line):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "One."}\n\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"mine\.jsonl:3: "):
+        list(read_texts(path))
+
+
+def test_a_users_file_is_read_line_by_line(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "One."}\n{not json\n', encoding="utf-8")
+    assert next(read_texts(path)) == "One."
+
+
+def test_a_users_file_starts_again_at_its_end(background_of, users_text):
+    background = background_of(mix={"files": 1}, path=str(users_text))
+    rng = np.random.default_rng(0)
+    texts = [background.draw(rng).text for _ in range(3)]
+    assert texts == ["First line.", "Second line.", "First line."]
+
+
+def test_a_file_without_text_is_refused(background_of, tmp_path):
+    path = tmp_path / "empty.txt"
+    path.write_text("\n\n", encoding="utf-8")
+    background = background_of(mix={"files": 1}, path=str(path))
+    with pytest.raises(ValueError, match=r"empty\.txt: holds no text"):
+        background.draw(np.random.default_rng(0))
+
+
+def test_a_users_texts_reach_the_training_stream(smoke_spec, users_text):
+    spec = copy.deepcopy(smoke_spec)
+    spec.corpus.background = BackgroundConfig(share=0.3, mix={"files": 1}, path=str(users_text))
+    texts = {document.text for document in DatasetBuilder(spec).documents()}
+    assert {"First line.", "Second line."} <= texts
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"mix": {"poems": 1}}, r"background\.mix: unknown \['poems'\]"),
+        ({"mix": {}}, r"background\.mix"),
+        ({"mix": {"lists": -1, "grammar": 2}}, r"background\.mix"),
+        ({"mix": {"lists": 1}, "share": 1.0}, r"background\.share"),
+        ({"mix": {"lists": 1}, "early_share": -0.1}, r"background\.early_share"),
+        ({"mix": {"files": 1}}, r"mix\.files and path go together"),
+        ({"mix": {"lists": 1}, "path": "mine.txt"}, r"mix\.files and path go together"),
+        ({"mix": {"files": 1}, "path": "absent.txt"}, r"background\.path: absent\.txt: no such"),
+        ({"mix": {"lists": 1}, "early_until": 1.5}, r"background\.early_until"),
+    ],
+)
+def test_a_faulty_background_is_refused_by_its_key(settings, key):
+    with pytest.raises(ValueError, match=key):
+        check_background(BackgroundConfig(**settings))

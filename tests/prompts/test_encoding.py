@@ -1,0 +1,98 @@
+"""Token ids and token spans, with the tokenizer of the smoke data set."""
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from coemerge.prompts.encoding import check_single_tokens, encode_documents
+from coemerge.prompts.render import Question, Rendered
+from coemerge.prompts.tasks import get_task
+
+
+@pytest.fixture(scope="module")
+def tokenizer(smoke_dataset) -> PreTrainedTokenizerFast:
+    return smoke_dataset.tokenizer
+
+
+def word_tokenizer(split_at: str) -> PreTrainedTokenizerFast:
+    """Every piece between ``split_at`` is one token, known or not."""
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(split_at, "isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+
+
+def rendered(prompt: str, answer: str, subject: str) -> Rendered:
+    start = prompt.index(subject)
+    return Rendered(prompt, answer, (start, start + len(subject)), (0, len(prompt)))
+
+
+def test_prompt_answer_and_full_stop_are_encoded_as_one_text(tokenizer):
+    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+    assert encoded.ids == tokenizer.encode("Note: Ann was born in Rome.", add_special_tokens=False)
+
+
+def test_the_answer_span_holds_the_answer_with_its_space(tokenizer):
+    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+    assert tokenizer.decode(encoded.ids[slice(*encoded.answer)]) == " Rome"
+
+
+def test_a_subject_that_recurs_is_found_where_the_template_put_it(tokenizer):
+    prompt = "Claim: Ann says that Ann was born in Rome. Answer:"
+    second = prompt.rindex("Ann")
+    item = Rendered(prompt, "yes", (second, second + 3), (7, 42))
+    (encoded,) = encode_documents(tokenizer, [item])
+    before = tokenizer.decode(encoded.ids[: encoded.subject[0]])
+    assert before == "Claim: Ann says that"
+
+
+def test_a_subject_with_a_genitive_does_not_swallow_it(tokenizer):
+    item = rendered("Question: What is Ann's birthplace? Answer:", "Rome", "Ann")
+    (encoded,) = encode_documents(tokenizer, [item])
+    assert tokenizer.decode(encoded.ids[slice(*encoded.subject)]) == " Ann"
+
+
+def test_relation_spans_leave_out_the_token_that_predicts_the_answer(tokenizer):
+    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+    covered = {i for span in encoded.relation_spans for i in range(*span)}
+    assert encoded.answer[0] - 1 not in covered
+
+
+def test_relation_spans_and_the_subject_share_no_token(tokenizer):
+    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+    covered = {i for span in encoded.relation_spans for i in range(*span)}
+    assert not covered & set(range(*encoded.subject))
+
+
+def test_a_tokenizer_that_joins_prompt_and_answer_is_refused():
+    with pytest.raises(ValueError, match="joins the answer 'Rome'"):
+        list(encode_documents(word_tokenizer("."), [rendered("Ann was in", "Rome", "Ann")]))
+
+
+def test_a_tokenizer_that_joins_answer_and_full_stop_is_refused():
+    with pytest.raises(ValueError, match="joins the answer 'Rome'"):
+        list(encode_documents(word_tokenizer(" "), [rendered("Ann was in", "Rome", "Ann")]))
+
+
+@pytest.mark.parametrize("name", ["completion", "mcqa", "verification", "cot_openqa_mcqa"])
+def test_every_kind_of_prompt_can_be_encoded(tokenizer, renderer, linked_world, birth, name):
+    task = get_task(name)
+    options = linked_world.candidates["birthplace"][: task.n_options]
+    options = (*[o for o in options if o != birth.object][: task.n_options - 1], birth.object)
+    item = renderer.render(Question(birth, task, 0, options, claimed=birth.object))
+    (encoded,) = encode_documents(tokenizer, [item])
+    assert tokenizer.decode(encoded.ids[slice(*encoded.subject)]).strip() == birth.subject
+
+
+def test_every_answer_of_the_data_set_is_one_token(tokenizer, smoke_dataset, smoke_spec):
+    words = {*smoke_dataset.facts["object"].to_pylist(), *smoke_spec.prompts.answer_words()}
+    check_single_tokens(tokenizer, sorted(words))
+
+
+def test_an_answer_of_several_tokens_is_refused_with_the_remedy(tokenizer):
+    with pytest.raises(ValueError, match=r"Xyzzyquux.*corpus\.tokenizer\.vocab_size"):
+        check_single_tokens(tokenizer, ["A", "Xyzzyquux"])
+
+
+def test_answers_that_share_a_token_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"share a first token: Rome, Oslo"):
+        check_single_tokens(word_tokenizer("."), ["Rome", "Oslo"])
