@@ -80,7 +80,7 @@ class Process:
             folder.mkdir(parents=True, exist_ok=True)
         with (self._logs / "out").open("w") as out, (self._logs / "err").open("w") as err:
             self.popen = subprocess.Popen(
-                [sys.executable, ROOT / "train.py", f"paths.artifacts={artifacts}", *overrides],
+                [sys.executable, ROOT / "train.py", *overrides, f"paths.artifacts={artifacts}"],
                 cwd=here,
                 env=environment(),
                 stdin=subprocess.DEVNULL,
@@ -193,34 +193,31 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runs(artifacts: Path) -> Iterator[dict[str, Future[Run]]]:
     """The trainings, in the order in which they are started."""
     second = artifacts.parent / "second" / "artifacts"
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        first = pool.submit(train_at_once, artifacts)
-        again = pool.submit(train_at_once, second)
+    pool = ThreadPoolExecutor(max_workers=2)
+    first = pool.submit(train_at_once, artifacts)
+    again = pool.submit(train_at_once, second)
 
-        def beside(function: Callable[..., Run], *arguments: Any) -> Future[Run]:
-            """Shares the data set of the first run, hence starts after it."""
+    def beside(function: Callable[..., Run], *arguments: Any) -> Future[Run]:
+        """Shares the data set of the first run, hence starts after it."""
 
-            def job() -> Run:
-                first.result()
-                return function(artifacts, *arguments)
+        def job() -> Run:
+            first.result()
+            return function(artifacts, *arguments)
 
-            return pool.submit(job)
+        return pool.submit(job)
 
-        kill = signal.SIGKILL
-        kills = [(kill, after_checkpoints(4)), (kill, after_checkpoints(6))]
-        yield {
-            "first": first,
-            "again": again,
-            "killed": beside(train_with_interruptions, "killed", kills),
-            "silent": beside(train_at_once, "callbacks=none", "run_id=silent"),
-            "other_seed": beside(train_at_once, "seed=1"),
-            "terminated": beside(
-                train_with_interruptions,
-                "terminated",
-                [(signal.SIGTERM, after_checkpoints(3, needs_state=False))],
-                False,
-            ),
-        }
+    kill, term = signal.SIGKILL, signal.SIGTERM
+    kills = [(kill, after_checkpoints(4)), (kill, after_checkpoints(6))]
+    terms = [(term, after_checkpoints(3, needs_state=False))]
+    yield {
+        "first": first,
+        "again": again,
+        "killed": beside(train_with_interruptions, "killed", kills),
+        "silent": beside(train_at_once, "callbacks=none", "run_id=silent"),
+        "other_seed": beside(train_at_once, "seed=1"),
+        "terminated": beside(train_with_interruptions, "terminated", terms, False),
+    }
+    pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="module")
@@ -535,7 +532,7 @@ def test_a_sweep_makes_separate_runs(tmp_path: Path):
     """Both start at once and want the same data set, which neither finds."""
     artifacts = tmp_path / "artifacts"
 
-    ended = Process(artifacts, *COMMON, "-m", "optimizer.lr=0.001,0.002").end()
+    ended = Process(artifacts, "-m", *COMMON, "optimizer.lr=0.001,0.002").end()
 
     assert ended.code == 0, ended.output[-3000:]
     found = [Run(directory, [ended]) for directory in sorted(artifacts.glob("runs/*"))]

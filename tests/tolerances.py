@@ -31,7 +31,7 @@ FLOAT32_TIME = 1e-6
 # matrix shapes. Methods T-S2 allows this much; measured about 1e-7 on probabilities.
 BATCHED_SCORE = 1e-5
 
-# A float32 softmax over some thousand entries sums to one up to accumulated rounding (methods T-S4).
+# A float32 softmax over some thousand entries sums to one up to rounding (methods T-S4).
 DISTRIBUTION_SUM = 1e-5
 
 # Means of float64 sums that are zero on paper: a few units in the last place.

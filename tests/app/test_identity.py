@@ -77,6 +77,12 @@ def test_a_name_of_ones_own_is_taken_as_it_is(compose_settings: ComposeSettings)
     assert run_id(compose_settings(SMOKE, "run_id=mine", "optimizer.lr=1")) == "mine"
 
 
+@pytest.fixture(scope="module")
+def plain(compose_settings: ComposeSettings) -> str:
+    """The fingerprint without overrides."""
+    return run_fingerprint(compose_settings(SMOKE))
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -94,10 +100,8 @@ def test_a_name_of_ones_own_is_taken_as_it_is(compose_settings: ComposeSettings)
     ],
 )
 def test_fingerprint_ignores_what_does_not_change_the_numbers(
-    compose_settings: ComposeSettings, override: str
+    compose_settings: ComposeSettings, plain: str, override: str
 ):
-    plain = run_fingerprint(compose_settings(SMOKE))
-
     assert run_fingerprint(compose_settings(SMOKE, override)) == plain
 
 
@@ -118,17 +122,14 @@ def test_fingerprint_ignores_what_does_not_change_the_numbers(
     ],
 )
 def test_fingerprint_follows_what_changes_the_numbers(
-    compose_settings: ComposeSettings, override: str
+    compose_settings: ComposeSettings, plain: str, override: str
 ):
-    plain = run_fingerprint(compose_settings(SMOKE))
-
     assert run_fingerprint(compose_settings(SMOKE, override)) != plain
 
 
 def test_fingerprint_follows_the_templates_content_not_their_place(
-    compose_settings: ComposeSettings, tmp_path: Path
+    compose_settings: ComposeSettings, plain: str, tmp_path: Path
 ):
-    plain = run_fingerprint(compose_settings(SMOKE))
     copy = tmp_path / "templates"
     shutil.copytree(ROOT / "conf" / "prompts" / "templates", copy)
     moved = f"prompts.templates_dir={copy}"

@@ -50,8 +50,8 @@ def draw(background_of):
     return texts
 
 
-@pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa"])
-def test_drills_never_show_a_reserved_option_set(draw, builder, kind):
+@pytest.mark.parametrize("kind", ["lookup", "drill_mcqa", "drill_negmcqa"])
+def test_lettered_background_never_shows_a_reserved_option_set(draw, builder, kind):
     for text in draw(kind, 1500):
         options = shown_options(text)
         for relation in builder.world.main_relations():
@@ -59,8 +59,8 @@ def test_drills_never_show_a_reserved_option_set(draw, builder, kind):
                 assert not builder.options.is_reserved(relation, options)
 
 
-@pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa"])
-def test_drills_show_words_of_one_relation_as_well_as_of_several(draw, builder, kind):
+@pytest.mark.parametrize("kind", ["lookup", "drill_mcqa", "drill_negmcqa"])
+def test_lettered_background_shows_words_of_one_relation_as_well_as_of_several(draw, builder, kind):
     """A reserved set can only be told from words of one relation, so those must occur."""
     answer_sets = [set(builder.world.candidates[r]) for r in builder.world.main_relations()]
     within = [any(set(shown_options(t)) <= s for s in answer_sets) for t in draw(kind)]
@@ -104,11 +104,34 @@ def test_a_drill_marks_its_answer(background_of, kind):
     background, rng = background_of(mix={kind: 1}), np.random.default_rng(0)
     for _ in range(20):
         drawn = background.draw(rng)
-        assert drawn.text[slice(*drawn.answer)] == drawn.text.rstrip(".").split()[-1]
+        (answer,) = drawn.answers
+        assert drawn.text[slice(*answer)] == drawn.text.rstrip(".").split()[-1]
+
+
+def test_a_lookup_names_every_option_again_with_its_letter(draw):
+    for text in draw("lookup"):
+        pairs = text.rstrip(".").split(". ", 1)[1].split(", ")
+        found = {letter: word for word, letter in (pair.split(" ") for pair in pairs)}
+        assert [found[letter] for letter in "ABCD"] == shown_options(text)
+
+
+def test_a_lookup_marks_every_letter_as_an_answer(background_of):
+    background, rng = background_of(mix={"lookup": 1}), np.random.default_rng(0)
+    for _ in range(20):
+        drawn = background.draw(rng)
+        said = [drawn.text[slice(*span)] for span in drawn.answers]
+        assert said == [pair[-1] for pair in drawn.text.rstrip(".").split(". ", 1)[1].split(", ")]
+
+
+def test_lookups_come_in_any_order(draw):
+    orders = {
+        tuple(pair[-1] for pair in t[:-1].split(". ", 1)[1].split(", ")) for t in draw("lookup")
+    }
+    assert len(orders) == 24
 
 
 @pytest.mark.parametrize(
-    "kind", ["grammar", "lists", "drill_mcqa", "drill_negmcqa", "drill_verification"]
+    "kind", ["grammar", "lists", "lookup", "drill_mcqa", "drill_negmcqa", "drill_verification"]
 )
 def test_background_names_no_subject(draw, builder, kind):
     subjects = {f.subject for f in builder.world.facts}
@@ -124,7 +147,7 @@ def test_lists_repeat_themselves(draw):
 def test_texts_without_an_answer_mark_none(background_of):
     background = background_of(mix={"grammar": 1, "lists": 1})
     rng = np.random.default_rng(0)
-    assert {background.draw(rng).answer for _ in range(50)} == {None}
+    assert {background.draw(rng).answers for _ in range(50)} == {()}
 
 
 def test_kinds_come_in_proportion_to_their_weights(background_of):

@@ -1,4 +1,4 @@
-"""A data set: the same bytes from the same settings, verified when opened, clean of held-out text."""
+"""A data set: the same bytes from the same settings, verified when opened, no held-out text."""
 
 import copy
 import json
@@ -7,9 +7,9 @@ import shutil
 import pytest
 
 from coemerge.corpus.dataset import DatasetBuilder, build_dataset, open_dataset
-from coemerge.corpus.packing import ANSWER, START
+from coemerge.corpus.packing import ANSWER, START, TOKEN
 from coemerge.tables.store import read_metadata
-from tests.documents import stored_texts
+from tests.documents import stored_documents, stored_texts
 
 FILES = {
     "facts.parquet",
@@ -82,25 +82,33 @@ def test_every_stored_document_ends_with_the_closing_token(smoke_dataset):
         assert all(tokens[i - 1] == eos for i in starts if i)
 
 
-def test_answer_marks_sit_on_the_answers(smoke_dataset):
-    """Every answer is followed by the full stop and the closing token."""
-    store, tokenizer = smoke_dataset.store, smoke_dataset.tokenizer
-    full_stop = tokenizer.encode(".", add_special_tokens=False)
-    after = {
-        int(tokens[i + 1])
-        for tokens, marks in zip(store.tokens, store.marks, strict=True)
-        for i, mark in enumerate(marks)
-        if mark & ANSWER
+def test_answer_marks_sit_on_the_answers(smoke_dataset, smoke_spec):
+    store, decode = smoke_dataset.store, smoke_dataset.tokenizer.decode
+    expected = {
+        d.text: [d.text[slice(*span)] for span in d.answers]
+        for d in DatasetBuilder(smoke_spec).documents()
     }
-    assert after == set(full_stop)
+    for ids, marks in zip(stored_documents(store), stored_marks(store), strict=True):
+        marked = [t for t, mark in zip(ids, marks, strict=False) if mark & ANSWER]
+        assert [decode([t]).strip() for t in marked] == expected[decode(ids)]
+
+
+def stored_marks(store) -> list[list[int]]:
+    """Marks of every stored document, the closing token included."""
+    documents = []
+    for row in store.marks.tolist():
+        for mark in row:
+            if mark & START and mark & TOKEN:
+                documents.append([])
+            if mark & TOKEN:
+                documents[-1].append(mark)
+    return documents
 
 
 def test_no_held_out_prompt_occurs_in_the_training_corpus(smoke_dataset):
     """T-D3."""
     held_out = {
-        p["text"]
-        for p in smoke_dataset.prompts.to_pylist()
-        if p["split"] == "held_out_templates"
+        p["text"] for p in smoke_dataset.prompts.to_pylist() if p["split"] == "held_out_templates"
     }
     corpus = "\n".join(stored_texts(smoke_dataset.store, smoke_dataset.tokenizer))
     assert len(held_out) > 1000
@@ -126,9 +134,7 @@ def test_no_held_out_wording_occurs_in_the_training_corpus(smoke_dataset, smoke_
 
 def test_many_seen_prompts_do_occur_in_the_training_corpus(smoke_dataset):
     """The tests above can fail."""
-    seen = {
-        p["text"] for p in smoke_dataset.prompts.to_pylist() if p["split"] == "seen_templates"
-    }
+    seen = {p["text"] for p in smoke_dataset.prompts.to_pylist() if p["split"] == "seen_templates"}
     corpus = "\n".join(stored_texts(smoke_dataset.store, smoke_dataset.tokenizer))
     assert sum(text in corpus for text in seen) > 300
 

@@ -35,6 +35,12 @@ def task_of(document: Document) -> str:
     return TASK_NAMES[document.task]
 
 
+def answer_of(document: Document) -> str:
+    """A document that states a fact has one answer."""
+    (span,) = document.answers
+    return document.text[slice(*span)]
+
+
 def test_the_stream_repeats_itself(builder, documents):
     assert list(builder.documents()) == documents
 
@@ -73,7 +79,7 @@ def test_training_uses_all_seen_wordings(stating):
 
 
 def test_a_document_ends_with_its_answer_and_a_full_stop(stating):
-    assert all(d.text[d.answer[0] :] == d.text[slice(*d.answer)] + "." for d in stating)
+    assert all(d.text.endswith(f" {answer_of(d)}.") for d in stating)
 
 
 def test_a_document_names_its_subject(builder, stating):
@@ -84,7 +90,7 @@ def test_generative_documents_answer_the_object(builder, stating):
     generative = [d for d in stating if get_task(task_of(d)).kind == "generative"]
     assert generative
     for d in generative:
-        assert d.text[slice(*d.answer)] == builder.world.facts[d.fact].object
+        assert answer_of(d) == builder.world.facts[d.fact].object
 
 
 def test_mcqa_documents_answer_the_letter_of_the_object(builder, stating):
@@ -103,13 +109,13 @@ def test_negmcqa_documents_answer_the_letter_of_the_distractor(builder, stating)
 def test_verification_documents_say_yes_exactly_if_they_claim_the_object(builder, stating):
     for d in stating:
         if task_of(d) == "verification":
-            claim = d.text[: d.answer[0]].replace(",", " ").replace(".", " ").split()
+            claim = d.text[: d.answers[0][0]].replace(",", " ").replace(".", " ").split()
             claims_object = builder.world.facts[d.fact].object in claim
-            assert claims_object == (d.text[slice(*d.answer)] == "yes")
+            assert claims_object == (answer_of(d) == "yes")
 
 
 def test_each_letter_is_right_equally_often(stating):
-    letters = Counter(d.text[slice(*d.answer)] for d in stating if task_of(d) == "mcqa")
+    letters = Counter(answer_of(d) for d in stating if task_of(d) == "mcqa")
     n = sum(letters.values())
     assert all(abs(letters[x] - n / 4) < 5 * (n * 3 / 16) ** 0.5 for x in "ABCD")
 

@@ -110,9 +110,7 @@ def test_the_exposure_columns_add_up_to_the_exposures(ledger, smoke_dataset):
 def test_the_exposure_columns_list_each_cell_once(ledger, smoke_dataset):
     ledger.advance_to(smoke_dataset.store.n_rows)
     columns = ledger.columns(step=3)
-    keys = list(
-        zip(*(columns[k] for k in ("fact_id", "task", "template_id", "form")), strict=True)
-    )
+    keys = list(zip(*(columns[k] for k in ("fact_id", "task", "template_id", "form")), strict=True))
     assert len(keys) == len(set(keys))
 
 

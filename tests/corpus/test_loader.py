@@ -19,7 +19,7 @@ WEIGHT = 5.0
 def row() -> tuple[np.ndarray, np.ndarray]:
     """Two documents (answers at 2 and 5..6) and two tokens of padding."""
     tokens = np.array([[10, 11, 12, 20, 21, 22, 23, 24, 0, 0]], dtype=np.uint16)
-    marks = [*document_marks(3, (2, 3)), *document_marks(5, (2, 4)), START, 0]
+    marks = [*document_marks(3, [(2, 3)]), *document_marks(5, [(2, 4)]), START, 0]
     return tokens, np.array([marks], dtype=np.uint8)
 
 
@@ -99,9 +99,7 @@ def test_a_pass_shows_every_row_exactly_once_and_in_order(n_rows, batch, accumul
 @given(step=st.integers(0, 200), **SIZES)
 def test_rows_consumed_add_up_over_passes(n_rows, batch, accumulate, ranks, step):
     order = RowOrder(n_rows, batch * accumulate * ranks)
-    counted = sum(
-        len(rows_of_step(order, k, batch, accumulate, ranks)) for k in range(step)
-    )
+    counted = sum(len(rows_of_step(order, k, batch, accumulate, ranks)) for k in range(step))
     assert order.rows_after(step) == counted
 
 
@@ -118,7 +116,7 @@ N_ROWS = 11
 def store() -> SimpleNamespace:
     """Row i holds the token i + 1 throughout."""
     tokens = np.repeat(np.arange(1, N_ROWS + 1, dtype=np.uint16)[:, None], 4, axis=1)
-    marks = np.tile(np.array(document_marks(4, None), dtype=np.uint8), (N_ROWS, 1))
+    marks = np.tile(np.array(document_marks(4, ()), dtype=np.uint8), (N_ROWS, 1))
     return SimpleNamespace(tokens=tokens, marks=marks, row_length=4)
 
 
@@ -176,9 +174,7 @@ def test_a_resumed_loader_gives_the_remaining_batches(store, n_done):
 
 def test_batches_are_the_same_each_time(store):
     first, second = (list(loader(store, steps=3)) for _ in range(2))
-    assert all(
-        torch.equal(a[key], b[key]) for a, b in zip(first, second, strict=True) for key in a
-    )
+    assert all(torch.equal(a[key], b[key]) for a, b in zip(first, second, strict=True) for key in a)
 
 
 def test_token_ids_above_the_signed_range_survive(store):

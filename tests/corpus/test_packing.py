@@ -26,7 +26,7 @@ def pack(sizes: list[int], length: int = LENGTH) -> list[Row]:
     """Documents of the given sizes; document i consists of the token i."""
     packer, rows = RowPacker(length), []
     for i, size in enumerate(sizes):
-        rows += packer.add(Document(str(i)), [i] * size, document_marks(size, None))
+        rows += packer.add(Document(str(i)), [i] * size, document_marks(size, ()))
     return rows + list(packer.finish())
 
 
@@ -84,30 +84,35 @@ def test_a_document_longer_than_a_row_is_refused_with_its_text_and_the_key():
     packer = RowPacker(LENGTH)
     size = LENGTH + 1
     with pytest.raises(ValueError, match=rf"{size} tokens.*corpus\.row_length=32: 'Too long\.'"):
-        list(packer.add(Document("Too long."), [0] * size, document_marks(size, None)))
+        list(packer.add(Document("Too long."), [0] * size, document_marks(size, ())))
 
 
 def test_marks_tell_the_start_and_the_answer():
-    assert document_marks(5, (3, 4)) == [TOKEN | START, TOKEN, TOKEN, TOKEN | ANSWER, TOKEN]
+    assert document_marks(5, [(3, 4)]) == [TOKEN | START, TOKEN, TOKEN, TOKEN | ANSWER, TOKEN]
+
+
+def test_marks_tell_every_answer():
+    marks = document_marks(6, [(1, 2), (3, 5)])
+    assert [i for i, mark in enumerate(marks) if mark & ANSWER] == [1, 3, 4]
 
 
 def test_marks_without_an_answer_have_none():
-    assert not any(mark & ANSWER for mark in document_marks(5, None))
+    assert not any(mark & ANSWER for mark in document_marks(5, ()))
 
 
 def test_positions_restart_with_each_document():
-    marks = np.array([document_marks(3, None) + document_marks(2, None)], dtype=np.uint8)
+    marks = np.array([document_marks(3, ()) + document_marks(2, ())], dtype=np.uint8)
     assert position_ids(marks).tolist() == [[0, 1, 2, 0, 1]]
 
 
 def test_positions_restart_with_the_padding():
-    marks = np.array([[*document_marks(3, None), START, 0]], dtype=np.uint8)
+    marks = np.array([[*document_marks(3, ()), START, 0]], dtype=np.uint8)
     assert position_ids(marks).tolist() == [[0, 1, 2, 0, 1]]
 
 
 def test_positions_of_rows_do_not_depend_on_each_other():
-    first = document_marks(4, None)
-    second = document_marks(1, None) + document_marks(3, None)
+    first = document_marks(4, ())
+    second = document_marks(1, ()) + document_marks(3, ())
     both = position_ids(np.array([first, second], dtype=np.uint8))
     assert both.tolist() == [[0, 1, 2, 3], [0, 0, 1, 2]]
 
@@ -158,7 +163,7 @@ def model(request) -> Iterator[PreTrainedModel]:
 def packed() -> tuple[torch.Tensor, torch.Tensor, list[tuple[int, int]]]:
     """One full row of three documents and padding: ids, positions, document spans."""
     sizes = (9, 6, 12)
-    marks = [mark for size in sizes for mark in document_marks(size, None)]
+    marks = [mark for size in sizes for mark in document_marks(size, ())]
     marks += [START] + [0] * (LENGTH - len(marks) - 1)
     positions = torch.from_numpy(position_ids(np.array([marks], dtype=np.uint8)))
     ids = torch.from_numpy(np.random.default_rng(0).integers(VOCABULARY, size=(1, LENGTH)))
@@ -203,9 +208,7 @@ def test_packing_holds_for_rows_of_a_batch_with_other_boundaries(model, packed):
     batch_ids = torch.cat([ids.flip(1), ids])
     batch_positions = torch.cat([torch.arange(LENGTH)[None], positions])
     with torch.no_grad():
-        logits = model(
-            input_ids=batch_ids, position_ids=batch_positions, use_cache=False
-        ).logits[1]
+        logits = model(input_ids=batch_ids, position_ids=batch_positions, use_cache=False).logits[1]
     start, stop = spans[1]
     alone = logits_of(model, ids[:, start:stop])
     assert (logits[start:stop] - alone).abs().max() < PACKED_LOGITS

@@ -56,7 +56,12 @@ def arms_of(world: World, plan: Plan, relation: str) -> list[str]:
 
 
 def test_arms_get_their_shares_within_each_relation(world, config):
-    config.arms.shares = {"A0_full": 8, "A1_withheld_target": 12, "A2_single_source": 18, "A5_never": 8}
+    config.arms.shares = {
+        "A0_full": 8,
+        "A1_withheld_target": 12,
+        "A2_single_source": 18,
+        "A5_never": 8,
+    }
     plan = build_plan(world, config, seed=0)
     for relation in world.main_relations():
         sizes = Counter(arms_of(world, plan, relation))
@@ -200,7 +205,9 @@ def test_a_never_shown_fact_has_no_two_hop_question_either(linked):
 
 def test_two_hop_questions_are_planned_only_where_there_is_a_bridge(linked):
     world, plan = linked
-    asked = {world.facts[i].relation_id for i, tasks in shown_tasks(plan).items() if "multihop" in tasks}
+    asked = {
+        world.facts[i].relation_id for i, tasks in shown_tasks(plan).items() if "multihop" in tasks
+    }
     assert asked == {"birthplace"}
 
 
@@ -330,7 +337,9 @@ def test_uniform_documents_fill_the_window(timing):
 
 
 def test_a_burst_falls_at_one_moment():
-    assert all(len(set(t.tolist())) == 1 for t in times_by_cell(cells_of("burst", [9] * 8)).values())
+    assert all(
+        len(set(t.tolist())) == 1 for t in times_by_cell(cells_of("burst", [9] * 8)).values()
+    )
 
 
 def test_bursts_of_different_cells_fall_at_different_moments():

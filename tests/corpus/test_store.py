@@ -14,11 +14,11 @@ LENGTH, PAD = 6, 9
 
 
 def row(ids: list[int], *documents: Document) -> Row:
-    return Row(ids, document_marks(len(ids), None), list(documents))
+    return Row(ids, document_marks(len(ids), ()), list(documents))
 
 
 def fact_document(fact: int) -> Document:
-    return Document("x", None, fact, 0, 3, 0)
+    return Document("x", (), fact, 0, 3, 0)
 
 
 def write(directory: Path, rows: list[Row], vocab_size: int = 100) -> TokenStore:

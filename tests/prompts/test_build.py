@@ -185,7 +185,9 @@ def test_relation_spans_are_apart_from_the_subject_and_the_last_token(prompts):
         assert max(covered) < p["answer_pos"]
 
 
-def test_relation_spans_decode_to_the_phrasing_around_the_subject(prompts, smoke_spec, smoke_dataset):
+def test_relation_spans_decode_to_the_phrasing_around_the_subject(
+    prompts, smoke_spec, smoke_dataset
+):
     """Questions end before their cue, so no token of the phrasing is left out."""
     book = smoke_spec.prompts.book(list(smoke_spec.world.use))
     for p in of_task(prompts, "openqa"):

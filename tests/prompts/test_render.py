@@ -92,7 +92,9 @@ def test_lettered_options_come_right_after_the_cue(renderer, ask, name, smoke_sp
 
 
 @pytest.mark.parametrize("name", TWO_STEP)
-def test_a_two_step_form_restates_the_fact_before_the_answer(renderer, ask, birth, name, smoke_spec):
+def test_a_two_step_form_restates_the_fact_before_the_answer(
+    renderer, ask, birth, name, smoke_spec
+):
     prompt = renderer.render(ask(name)).prompt
     restatement = prompt.split(f" {smoke_spec.prompts.cot_reason} ")[1]
     assert birth.subject in restatement

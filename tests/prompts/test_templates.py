@@ -35,7 +35,9 @@ def by_stem(path: Path) -> str:
 
 @pytest.mark.parametrize("path", RELATION_FILES, ids=by_stem)
 def test_every_task_has_ten_phrasings(path):
-    assert {key: len(entries) for key, entries in content_of(path).items() if len(entries) != 10} == {}
+    assert {
+        key: len(entries) for key, entries in content_of(path).items() if len(entries) != 10
+    } == {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=by_stem)

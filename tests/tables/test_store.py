@@ -83,13 +83,13 @@ def test_a_missing_column_is_refused_by_name(columns):
 @pytest.mark.parametrize("value", [None, float("nan")])
 def test_a_missing_number_in_a_key_is_refused(columns, value):
     columns["step"] = [1, value]
-    with pytest.raises(ValueError, match="step|nan"):
+    with pytest.raises(ValueError, match=r"step|nan"):
         make_table(TABLE, columns)
 
 
 def test_a_nan_array_as_key_is_refused(columns):
     columns["step"] = np.array([1.0, np.nan])
-    with pytest.raises(ValueError, match="step|nan"):
+    with pytest.raises(ValueError, match=r"step|nan"):
         make_table(TABLE, columns)
 
 
@@ -107,7 +107,7 @@ def test_a_nan_in_place_of_a_text_key_is_refused(exposure):
 
 def test_columns_of_different_lengths_are_refused(columns):
     columns["lr"] = [0.1]
-    with pytest.raises(ValueError, match="lr|length"):
+    with pytest.raises(ValueError, match=r"lr|length"):
         make_table(TABLE, columns)
 
 

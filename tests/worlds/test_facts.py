@@ -14,9 +14,7 @@ def small_world(
 ) -> World:
     relation = Relation("born", "person", "city", **links)
     facts = [Fact(fact_id(*t), *t) for t in triples]
-    return World(
-        "w", {"born": relation}, facts, {"born": range(len(facts))}, {"born": candidates}
-    )
+    return World("w", {"born": relation}, facts, {"born": range(len(facts))}, {"born": candidates})
 
 
 def test_a_sound_world_passes():

@@ -1,7 +1,10 @@
 """Text without facts: grammar, repeated lists, format drills, or the user's own files.
 
 Drills ask the lettered formats and verification about words alone ("which of these is cello?"), so
-that a format can be learnt without any fact. They never show a reserved option set.
+that a format can be learnt without any fact. A lookup names each option of a list again, directly
+followed by its letter, and a comparison two words, directly followed by yes or no: matching words
+is then one step of attention instead of two that are useless without each other, and small models
+leave chance much sooner (docs/formats.md). None of them shows a reserved option set.
 """
 
 import json
@@ -12,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from coemerge.prompts.options import OptionSets
-from coemerge.prompts.render import Question, Renderer
+from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import get_task
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.agreement import agreement_sentence
@@ -20,12 +23,14 @@ from coemerge.worlds.facts import Fact, World
 
 DRILL = "drill"  # the pseudo-relation of a word with itself; its template file is drill.yaml
 _LIST_LENGTH = 5
+_PAIRS = 4
 
 
 @dataclass
 class BackgroundConfig:
     """``share``: share of background documents; ``early_share`` until ``early_until`` (a fraction
-    of the fact documents). ``mix`` weighs the kinds: grammar, lists, drill_<task>, files."""
+    of the fact documents). ``mix`` weighs the kinds: grammar, lists, lookup,
+    comparison, drill_<task>, files."""
 
     share: float = 0.25
     early_share: float = 0.25
@@ -36,10 +41,10 @@ class BackgroundConfig:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text and, where there is one, the character span of the answer in it."""
+    """A text and the character spans of the answers in it."""
 
     text: str
-    answer: tuple[int, int] | None = None
+    answers: tuple[Span, ...] = ()
 
 
 class Background:
@@ -79,6 +84,8 @@ class Background:
         makers: dict[str, Callable[[np.random.Generator], Text]] = {
             "grammar": lambda r: Text(agreement_sentence(r).capitalize()),
             "lists": self._repeated_list,
+            "lookup": self._lookup,
+            "comparison": self._comparison,
             "files": self._from_files,
         }
         return makers[kind](rng)
@@ -93,15 +100,32 @@ class Background:
         names = " ".join(self._words[i] for i in picks)
         return Text(f"{self._list_cue} {names}; {names}.")
 
+    def _lookup(self, rng: np.random.Generator) -> Text:
+        """A lettered list, then its words in another order, each with its letter."""
+        options = self._draw_options(len(self._renderer.letters), rng)
+        text, answers = self._renderer.option_head(options), []
+        for place in rng.permutation(len(options)):
+            text += f" {options[place]} "
+            answers.append((len(text), len(text) + len(self._renderer.letters[place])))
+            text += f"{self._renderer.letters[place]},"
+        return Text(text[:-1] + ".", tuple(answers))
+
+    def _comparison(self, rng: np.random.Generator) -> Text:
+        """Pairs of words, each with yes if they are equal, else no."""
+        text, answers = self._renderer.claim_cue, []
+        yes, no = self._renderer.yes_no
+        for _ in range(_PAIRS):
+            first, second = self._draw_options(2, rng)
+            same = rng.random() < 0.5
+            text += f" {first} {first if same else second} "
+            verdict = yes if same else no
+            answers.append((len(text), len(text) + len(verdict)))
+            text += f"{verdict},"
+        return Text(text[:-1] + ".", tuple(answers))
+
     def _drill(self, task_name: str, rng: np.random.Generator) -> Text:
         task = get_task(task_name)
-        relation = self._relations[int(rng.integers(len(self._relations)))]
-        pool = self._world.candidates[relation] if rng.random() < 0.5 else self._words
-        while True:
-            picks = rng.choice(len(pool), size=max(task.n_options, 2), replace=False)
-            options = [pool[i] for i in picks]
-            if not self._is_reserved(options):
-                break
+        options = self._draw_options(max(task.n_options, 2), rng)
         word = options[int(rng.integers(len(options)))]
         seen = self._book.seen(DRILL, task)
         question = Question(
@@ -114,7 +138,16 @@ class Background:
         rendered = self._renderer.render(question)
         start = len(rendered.prompt) + 1
         text = f"{rendered.prompt} {rendered.answer}."
-        return Text(text, (start, start + len(rendered.answer)))
+        return Text(text, ((start, start + len(rendered.answer)),))
+
+    def _draw_options(self, n: int, rng: np.random.Generator) -> list[str]:
+        """``n`` words of one answer set or of all; never a reserved set."""
+        relation = self._relations[int(rng.integers(len(self._relations)))]
+        pool = self._world.candidates[relation] if rng.random() < 0.5 else self._words
+        while True:
+            options = [pool[i] for i in rng.choice(len(pool), size=n, replace=False)]
+            if not self._is_reserved(options):
+                return options
 
     def _is_reserved(self, options: Sequence[str]) -> bool:
         return any(
@@ -125,7 +158,8 @@ class Background:
 
 def check_background(config: BackgroundConfig) -> None:
     """Raises ValueError naming the key."""
-    known = {"grammar", "lists", "files", "drill_mcqa", "drill_negmcqa", "drill_verification"}
+    drills = {f"drill_{task}" for task in ("mcqa", "negmcqa", "verification")}
+    known = {"grammar", "lists", "lookup", "comparison", "files", *drills}
     unknown = set(config.mix) - known
     if unknown:
         raise ValueError(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from tokenizers import Encoding
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
@@ -30,7 +31,7 @@ from coemerge.files import write_json
 from coemerge.prompts.build import Prompt, PromptBuilder
 from coemerge.prompts.encoding import check_single_tokens
 from coemerge.prompts.options import MIN_CANDIDATES, OptionSets
-from coemerge.prompts.render import Renderer
+from coemerge.prompts.render import Renderer, Span
 from coemerge.prompts.tasks import get_task
 from coemerge.tables.store import read_table, write_table
 from coemerge.worlds.facts import World
@@ -216,14 +217,16 @@ def _encode(
     encodings = backend.encode_batch([d.text for d in documents], add_special_tokens=False)
     for document, encoding in zip(documents, encodings, strict=True):
         ids = [*encoding.ids, eos]
-        answer = None
-        if document.answer:
-            first = encoding.char_to_token(document.answer[0])
-            last = encoding.char_to_token(document.answer[1] - 1)
-            if first is None or last is None:
-                raise ValueError(f"the answer of {document.text!r} has no token of its own")
-            answer = (first, last + 1)
-        yield document, ids, document_marks(len(ids), answer)
+        spans = [_token_span(encoding, document, answer) for answer in document.answers]
+        yield document, ids, document_marks(len(ids), spans)
+
+
+def _token_span(encoding: Encoding, document: Document, characters: Span) -> Span:
+    first = encoding.char_to_token(characters[0])
+    last = encoding.char_to_token(characters[1] - 1)
+    if first is None or last is None:
+        raise ValueError(f"an answer in {document.text!r} has no token of its own")
+    return first, last + 1
 
 
 def _chunks(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -8,7 +8,7 @@ import numpy as np
 from coemerge.corpus.background import Background
 from coemerge.corpus.plan import TASK_NAMES, Plan, document_times
 from coemerge.prompts.options import OptionSets
-from coemerge.prompts.render import Question, Renderer
+from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import Task, get_task
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.facts import Fact, World
@@ -21,10 +21,13 @@ _TIMES, _TEXTS = 1, 2  # salts of the generators
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text with what it states: ``fact`` is its position in the world, BACKGROUND if none."""
+    """A text with what it states: ``fact`` is its position in the world, BACKGROUND if none.
+
+    ``answers`` are the character spans of the answers in the text.
+    """
 
     text: str
-    answer: tuple[int, int] | None = None
+    answers: tuple[Span, ...] = ()
     fact: int = BACKGROUND
     task: int = BACKGROUND
     template_id: int = BACKGROUND
@@ -61,7 +64,7 @@ class DocumentStream:
                 share = self._background.share_at(float(times[k]))
                 while rng.random() < share:
                     drawn = self._background.draw(rng)
-                    yield Document(drawn.text, drawn.answer)
+                    yield Document(drawn.text, drawn.answers)
                 yield self._document(self._plan.cells[owners[k]], rng)
 
     def _document(self, cell: np.void, rng: np.random.Generator) -> Document:
@@ -73,7 +76,7 @@ class DocumentStream:
         start = len(rendered.prompt) + 1
         return Document(
             f"{rendered.prompt} {rendered.answer}.",
-            (start, start + len(rendered.answer)),
+            ((start, start + len(rendered.answer)),),
             index,
             int(cell["task"]),
             question.template_id,

@@ -4,12 +4,13 @@ A row's ``marks`` hold one byte per token: where a document starts (positions re
 attention does not look back beyond it), which tokens are answers, and which are padding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from coemerge.corpus.documents import Document
+from coemerge.prompts.render import Span
 
 TOKEN, START, ANSWER = 1, 2, 4  # bits of a mark; padding has none but START on its first token
 _OPEN_ROWS = 8
@@ -58,12 +59,13 @@ class RowPacker:
         self._open = []
 
 
-def document_marks(n_tokens: int, answer: tuple[int, int] | None) -> list[int]:
-    """Marks of one document; ``answer`` is a token span."""
+def document_marks(n_tokens: int, answers: Sequence[Span]) -> list[int]:
+    """Marks of one document; ``answers`` are token spans."""
     marks = [TOKEN] * n_tokens
     marks[0] |= START
-    for position in range(*(answer or (0, 0))):
-        marks[position] |= ANSWER
+    for answer in answers:
+        for position in range(*answer):
+            marks[position] |= ANSWER
     return marks
 
 

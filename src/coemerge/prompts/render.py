@@ -95,6 +95,14 @@ class Renderer:
             (start, start + len(phrase)),
         )
 
+    @property
+    def claim_cue(self) -> str:
+        return self._frames.cues["verification"]
+
+    def option_head(self, options: Sequence[str]) -> str:
+        """The opening of a multiple choice: its cue and the lettered options."""
+        return f"{self._frames.cues['mcqa']} {self._option_list(options)}."
+
     def answer(self, question: Question) -> str:
         fact, task = question.fact, question.task
         if task.base == "mcqa":
