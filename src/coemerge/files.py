@@ -1,7 +1,10 @@
 """Small files written so that a reader, or a kill, never meets half of one."""
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -18,3 +21,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: object) -> None:
     """Sorted, indented, with a final newline. Raises ValueError for NaN, which JSON has not."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+@contextmanager
+def waiting_for(lock: Path) -> Iterator[None]:
+    """Holds a lock file, waiting for a process that has it; a killed process leaves it free."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -28,6 +28,13 @@ def test_no_invented_word_begins_or_is_begun_by_a_taken_word():
     assert not [w for w in words for t in (*taken, *stems) if w.lower().startswith(t.lower())]
 
 
+def test_a_word_that_would_begin_a_taken_one_is_passed_over():
+    words = invent_words(20, np.random.default_rng(0), ("ford",))
+    taken = [f"{word}shire" for word in words]
+    again = invent_words(20, np.random.default_rng(0), ("ford",), taken)
+    assert not set(again) & set(words)
+
+
 def test_suffixes_are_used_in_turn():
     words = invent_words(4, np.random.default_rng(0), ("ford", "mere"))
     assert [w[-4:] for w in words] == ["ford", "mere", "ford", "mere"]

@@ -3,6 +3,7 @@
 ``python -m coemerge.app.build experiment=fact_injection paths.data=build/data``
 """
 
+import logging
 from pathlib import Path
 
 import hydra
@@ -13,6 +14,7 @@ from coemerge.app.schema import register
 from coemerge.app.settings import read_settings
 
 register()
+log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="build")
@@ -24,7 +26,7 @@ def main(composed: DictConfig) -> None:
 
     dataset = build_dataset(settings.dataset, Path(settings.config.paths.data))
     counts = ", ".join(f"{n:,} {name}" for name, n in dataset.manifest["counts"].items())
-    print(f"{dataset.directory}: {counts}; content {dataset.content_hash}")
+    log.info("%s: %s; content %s", dataset.directory, counts, dataset.content_hash)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
+from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    OmegaConfBaseException,
+)
+
 from coemerge.app.settings import suggest
 
 P = ParamSpec("P")
@@ -20,8 +27,8 @@ def run_cli(main: Callable[[], None]) -> None:
     os.environ.setdefault("COEMERGE_ROOT", str(ROOT))
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     for argument in sys.argv[1:]:
-        if re.fullmatch(r"--[a-z_]+", argument) and argument[2:] in _GROUPS:
-            _fail(f"{argument}: write {argument[2:]}=NAME, without dashes")
+        if re.fullmatch(r"--[a-z_]+(=.*)?", argument) and argument[2:].split("=")[0] in _GROUPS:
+            _fail(f"{argument}: write {argument[2:].split('=')[0]}=NAME, without dashes")
     friendly(main)()
 
 
@@ -43,25 +50,23 @@ def friendly(function: Callable[P, T]) -> Callable[P, T]:
 _GROUPS = ("experiment", "world", "prompts", "corpus", "model", "optimizer", "trainer", "callbacks")
 
 
-def explain(error: Exception) -> str:
-    """The message, with a suggestion where a name was mistyped."""
-    text = str(error).strip()
+def explain(error: BaseException) -> str:
+    """The message in one piece, with a suggestion where a name was mistyped."""
+    text = str(error).strip().split("\nSee https")[0]
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException):
+        key = cause.full_key or ""
+        node = getattr(cause, "parent_node", None)
+        known = [str(k) for k in node] if isinstance(node, DictConfig) else []
+        if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
+            return f"unknown key {key}{suggest(key.rpartition('.')[2], known)}"
+        return f"{key}: {cause.msg.splitlines()[0] if cause.msg else text}"
     missing = re.search(r"Could not (?:find|override) '([^']+)'", text)
-    if missing:
+    if missing and "/" in missing.group(1):
         group, _, name = missing.group(1).rpartition("/")
         known = sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
-        return (
-            f"{group}={name}: no such option{suggest(name, known)}; there are: {', '.join(known)}"
-        )
-    unknown = re.search(r"Key '([^']+)' (?:is )?not in '(\w+)'", text)
-    if unknown:
-        from dataclasses import fields
-
-        import coemerge.app.schema as schema
-
-        node = getattr(schema, unknown.group(2), None)
-        known = [f.name for f in fields(node)] if node else []
-        return f"unknown key {unknown.group(1)!r}{suggest(unknown.group(1), known)}\n{text}"
+        options = f"there are: {', '.join(known)}"
+        return f"{group}={name}: no such option{suggest(name, known)}; {options}"
     return text
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from coemerge.app.settings import Settings
 from coemerge.corpus.dataset import Dataset, build_dataset, open_dataset
+from coemerge.files import waiting_for
 
 log = logging.getLogger(__name__)
 
 
 def obtain_dataset(settings: Settings) -> Dataset:
     """The pinned ``data/`` if it is the one that is wanted, else ``artifacts/data/<fingerprint>``.
+
+    Of several processes that need the same one (a sweep), one builds and the others wait.
 
     Raises ValueError if the files found were changed after they were built.
     """
@@ -20,10 +23,11 @@ def obtain_dataset(settings: Settings) -> Dataset:
     if _fingerprint_of(pinned) == fingerprint:
         return open_dataset(pinned, settings.dataset)
     directory = Path(settings.config.paths.artifacts) / "data" / fingerprint
-    if _fingerprint_of(directory) is not None:
-        return open_dataset(directory, settings.dataset)
-    log.info("building the data set %s", directory)
-    return build_dataset(settings.dataset, directory)
+    with waiting_for(directory.with_name(f".{fingerprint}.lock")):
+        if _fingerprint_of(directory) is not None:
+            return open_dataset(directory, settings.dataset)
+        log.info("building the data set %s", directory)
+        return build_dataset(settings.dataset, directory)
 
 
 def _fingerprint_of(directory: Path) -> str | None:

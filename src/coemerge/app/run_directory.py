@@ -118,7 +118,7 @@ def open_run(settings: Settings) -> Iterator[OpenRun]:
         try:
             yield OpenRun(name, directory, action)
         except Exception:
-            if read_run_manifest(directory):
+            if action != "done" and read_run_manifest(directory):
                 update_manifest(directory, status="failed")
             raise
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def check_entries(entries: Mapping[str, Any], group: str) -> None:
     for name, entry in entries.items():
         if entry is not None and (not isinstance(entry, Mapping) or "_target_" not in entry):
             raise ValueError(f"{group}.{name}: needs a _target_, or null to remove it")
+        if entry is not None and not _exists(str(entry["_target_"])):
+            raise ValueError(f"{group}.{name}._target_: there is no {entry['_target_']}")
 
 
 def _check_unknown(config: Any, composed: DictConfig, prefix: str = "") -> None:
@@ -77,14 +80,28 @@ def _check_unknown(config: Any, composed: DictConfig, prefix: str = "") -> None:
         if name not in known:
             raise ValueError(f"unknown key {prefix}{name}{suggest(name, known)}")
         value = getattr(config, name)
-        if is_dataclass(value):
-            _check_unknown(value, composed[name], f"{prefix}{name}.")
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for part, item in inner:
+            if is_dataclass(item):
+                node = composed[name][part] if part else composed[name]
+                _check_unknown(item, node, ".".join(filter(None, (prefix + name, part))) + ".")
 
 
 def suggest(word: str, known: list[str]) -> str:
     """' (did you mean ...?)' or nothing."""
     close = get_close_matches(word, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _exists(target: str) -> bool:
+    """Whether the module of one of our own targets is there, without importing it."""
+    module = target.rpartition(".")[0]
+    if not module.startswith("coemerge."):
+        return bool(module)
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _check_run_keys(config: TrainConfig) -> None:

@@ -89,7 +89,13 @@ def choose_machine(settings: Settings, directory: Path) -> Execution:
         config = settings.config
         machine = detect_machine(config.device)
         execution = choose_execution(machine, config.model, config.trainer)
-        update_manifest(directory, execution=execution.as_dict())
+        update_manifest(
+            directory,
+            execution=execution.as_dict(),
+            device=execution.accelerator,
+            precision=execution.precision,
+            threads=execution.threads,
+        )
     torch.set_num_threads(execution.threads)
     return execution
 
@@ -158,7 +164,7 @@ def fit(training: Training, continues: bool) -> None:
             ckpt_path=state if continues and state.is_file() else None,
             weights_only=True,
         )
-        status = "trained"
+        status = "running"  # until the summary is written
     except SIGTERMException as error:
         status = "interrupted"
         raise SystemExit(128 + signal.SIGTERM) from error

@@ -38,7 +38,10 @@ class SaveResumeState(lightning.Callback):
     def __init__(self, run: RunContext, every: int) -> None:
         self._path = resume_path(run.directory)
         self._every = every
-        self._done = -1
+        self._done = 0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        self._done = trainer.global_step
 
     def on_train_batch_end(
         self,

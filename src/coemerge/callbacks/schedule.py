@@ -36,8 +36,10 @@ class StepSchedule:
         chosen = set(self.steps)
         interval = self.every
         if self.count is not None:
-            interval = max(1, round(max_steps / self.count))
-        if interval is not None:
+            spaced = [round(i * max_steps / self.count) for i in range(1, self.count + 1)]
+            chosen |= set(spaced)
+            interval = max(1, spaced[0])
+        elif interval is not None:
             chosen |= set(range(interval, max_steps + 1, interval))
         if self.log_spaced:
             top = interval or max_steps

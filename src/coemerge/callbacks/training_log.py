@@ -23,6 +23,7 @@ class TrainingLog(lightning.Callback):
         self._rows: dict[str, list[Any]] = _no_rows()
         self._window = {"loss": 0.0, "batches": 0, "seconds": 0.0, "tokens": 0}
         self._last_row = 0
+        self._lr = 0.0
         self._batch_t0 = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
@@ -33,6 +34,7 @@ class TrainingLog(lightning.Callback):
         self, trainer: lightning.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
         self._batch_t0 = time.perf_counter()
+        self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
         self,
@@ -74,7 +76,7 @@ class TrainingLog(lightning.Callback):
         tokens = self._run.ledger_at(step).n_tokens
         row = {
             "loss": float(self._window["loss"] / self._window["batches"]),
-            "lr": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "lr": self._lr,
             "grad_norm": float(module.grad_norm),
             "tokens_per_s": (tokens - self._window["tokens"]) / max(self._window["seconds"], 1e-9),
         }

@@ -38,6 +38,7 @@ class DatasetSpec:
 
     def check(self) -> None:
         """First line of defence; needs neither data nor a model. Raises ValueError."""
+        self.world.check()
         check_plan_config(self.corpus.plan)
         check_background(self.corpus.background)
         self.prompts.frames()

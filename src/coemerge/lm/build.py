@@ -1,10 +1,18 @@
 """A causal LM from settings: any transformers architecture, vocabulary and context as the data."""
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from coemerge.lm.config import ModelConfig
 
+_FROM_DATA = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
 _CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
 
 
@@ -20,16 +28,22 @@ def build_model(
     Raises ValueError for an unknown architecture, a key that its configuration does not have, or a
     context shorter than the corpus rows.
     """
+    known: PretrainedConfig | None
     try:
         known = AutoConfig.for_model(config.architecture)
-    except ValueError as error:
+    except ValueError:
+        known = None
+    if type(known) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError(
-            f"model.architecture: {config.architecture!r} is not a transformers model type"
-        ) from error
+            f"model.architecture: {config.architecture!r} is not a causal LM of transformers"
+        )
+    taken = sorted(_FROM_DATA & config.config.keys())
+    if taken:
+        raise ValueError(f"model.config: {', '.join(taken)} follow from the data; leave them out")
     unknown = [key for key in config.config if not hasattr(known, key)]
     if unknown:
         raise ValueError(f"model.config: {type(known).__name__} has no {', '.join(unknown)}")
-    context_key = next(key for key in _CONTEXT_KEYS if hasattr(known, key))
+    context_key = next((key for key in _CONTEXT_KEYS if hasattr(known, key)), None)
     given = config.config.get(context_key, context)
     if given < context:
         raise ValueError(
@@ -39,7 +53,7 @@ def build_model(
         config.architecture,
         **{
             **config.config,
-            context_key: given,
+            **({context_key: given} if context_key else {}),
             "vocab_size": len(tokenizer),
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,

@@ -73,6 +73,8 @@ def check_training_config(
     problems = [f"{key}: must be positive, got {v}" for key, v in positive.items() if not v > 0]
     if optimizer.weight_decay < 0 or optimizer.warmup_steps < 0:
         problems.append("optimizer: weight_decay and warmup_steps must not be negative")
+    if len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas):
+        problems.append(f"optimizer.betas: needs two numbers in [0, 1), got {optimizer.betas}")
     if not 0 <= optimizer.final_lr <= 1:
         problems.append(f"optimizer.final_lr: must be in [0, 1], got {optimizer.final_lr}")
     choices = {

@@ -68,7 +68,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="none"
     )
     kept = weights.flatten() * (labels.flatten() != IGNORE)
-    return (losses * kept).sum() / kept.sum().clamp(min=1.0)
+    return (losses * kept).sum() / kept.sum().clamp(min=1e-12)
 
 
 def lr_factor(config: OptimizerConfig, max_steps: int) -> Callable[[int], float]:

@@ -8,6 +8,7 @@ that guessing the most frequent answer is worth no more than chance 1/C.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -51,13 +52,17 @@ class SyntheticWorldConfig:
     relations: dict[str, RelationConfig] = field(default_factory=dict)
     use: list[str] = field(default_factory=list)
 
+    def check(self) -> None:
+        """Raises ValueError listing every faulty key; needs no more than the configuration."""
+        _check_config(self)
+
     def build(self) -> World:
         return build_synthetic_world(self)
 
 
 def build_synthetic_world(config: SyntheticWorldConfig) -> World:
     """Raises ValueError (key and remedy) when sizes or links of the configuration do not fit."""
-    _check_config(config)
+    config.check()
     entities = _entities(config)
     relations = {
         name: Relation(
@@ -195,6 +200,8 @@ def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
 
 def _check_config(config: SyntheticWorldConfig) -> None:
     problems = []
+    if not Path(config.lexicon_path).is_file():
+        problems.append(f"world.lexicon_path: {config.lexicon_path}: no such file")
     for name, kind in config.types.items():
         if kind.size < 1 or kind.words not in (1, 2):
             problems.append(f"world.types.{name}: needs size >= 1 and words 1 or 2")
