@@ -11,6 +11,7 @@ import pytest
 from coemerge.corpus.background import Background, BackgroundConfig, check_background, read_texts
 from coemerge.corpus.dataset import DatasetBuilder
 from tests.documents import chosen_option, shown_options
+from tests.tolerances import STANDARD_ERRORS
 
 N = 400
 
@@ -91,12 +92,14 @@ def test_verification_drills_say_yes_exactly_if_one_word_is_named_twice(draw, bu
 
 def test_verification_drills_are_true_half_of_the_time(draw):
     n_true = sum(text.endswith("yes.") for text in draw("drill_verification"))
-    assert abs(n_true - N / 2) < 5 * (N / 4) ** 0.5
+    assert abs(n_true - N / 2) < STANDARD_ERRORS * (N / 4) ** 0.5
 
 
 def test_mcqa_drills_have_each_letter_right_equally_often(draw):
     letters = Counter(text[-2] for text in draw("drill_mcqa"))
-    assert all(abs(letters[letter] - N / 4) < 5 * (N * 3 / 16) ** 0.5 for letter in "ABCD")
+    assert all(
+        abs(letters[letter] - N / 4) < STANDARD_ERRORS * (N * 3 / 16) ** 0.5 for letter in "ABCD"
+    )
 
 
 @pytest.mark.parametrize("kind", ["drill_mcqa", "drill_negmcqa", "drill_verification"])
@@ -130,8 +133,49 @@ def test_lookups_come_in_any_order(draw):
     assert len(orders) == 24
 
 
+def compared(text: str) -> list[list[str]]:
+    """The pairs of a comparison, each with its verdict."""
+    return [part.split() for part in text.rstrip(".").removeprefix("Claim: ").split(", ")]
+
+
+def test_a_comparison_says_yes_exactly_where_the_words_are_equal(draw):
+    for text in draw("comparison"):
+        assert all((a == b) == (verdict == "yes") for a, b, verdict in compared(text))
+
+
+def test_comparisons_are_true_half_of_the_time(draw):
+    verdicts = [verdict for text in draw("comparison") for _, _, verdict in compared(text)]
+    n, n_true = len(verdicts), verdicts.count("yes")
+    assert abs(n_true - n / 2) < STANDARD_ERRORS * (n / 4) ** 0.5
+
+
+def test_a_comparison_marks_every_verdict_as_an_answer(background_of):
+    background, rng = background_of(mix={"comparison": 1}), np.random.default_rng(0)
+    for _ in range(20):
+        drawn = background.draw(rng)
+        said = [drawn.text[slice(*span)] for span in drawn.answers]
+        assert said == [verdict for _, _, verdict in compared(drawn.text)]
+
+
+def test_comparisons_never_show_a_reserved_pair(draw, builder):
+    for text in draw("comparison"):
+        for first, second, _ in compared(text):
+            for relation in builder.world.main_relations():
+                if first != second and {first, second} <= set(builder.world.candidates[relation]):
+                    assert not builder.options.is_reserved(relation, [first, second])
+
+
 @pytest.mark.parametrize(
-    "kind", ["grammar", "lists", "lookup", "drill_mcqa", "drill_negmcqa", "drill_verification"]
+    "kind",
+    [
+        "grammar",
+        "lists",
+        "comparison",
+        "lookup",
+        "drill_mcqa",
+        "drill_negmcqa",
+        "drill_verification",
+    ],
 )
 def test_background_names_no_subject(draw, builder, kind):
     subjects = {f.subject for f in builder.world.facts}
@@ -153,7 +197,7 @@ def test_texts_without_an_answer_mark_none(background_of):
 def test_kinds_come_in_proportion_to_their_weights(background_of):
     background, rng = background_of(mix={"lists": 3, "grammar": 1}), np.random.default_rng(0)
     n_lists = sum(background.draw(rng).text.startswith("List:") for _ in range(2000))
-    assert abs(n_lists - 1500) < 5 * (2000 * 0.75 * 0.25) ** 0.5
+    assert abs(n_lists - 1500) < STANDARD_ERRORS * (2000 * 0.75 * 0.25) ** 0.5
 
 
 def test_a_kind_of_weight_zero_never_comes(background_of):

@@ -212,22 +212,6 @@ def test_a_build_replaces_an_older_data_set(tmp_path, smoke_dataset, smoke_spec)
     assert contents(directory) == contents(smoke_dataset.directory)
 
 
-def test_two_builds_at_once_do_not_disturb_each_other(
-    smoke_spec, smoke_dataset, tmp_path, monkeypatch
-):
-    """A sweep starts several trainings on one data set: here the second begins amid the first."""
-    directory, write_rows = tmp_path / "data", DatasetBuilder.write_rows
-
-    def interrupted(self, *arguments):
-        monkeypatch.setattr(DatasetBuilder, "write_rows", write_rows)
-        build_dataset(smoke_spec, directory, progress=False)
-        return write_rows(self, *arguments)
-
-    monkeypatch.setattr(DatasetBuilder, "write_rows", interrupted)
-    build_dataset(smoke_spec, directory, progress=False)
-    assert contents(directory) == contents(smoke_dataset.directory)
-
-
 def test_small_answer_sets_are_refused_where_letters_are_asked(changed):
     spec = changed(lambda s: setattr(s.world.types["company"], "size", 7))
     with pytest.raises(ValueError, match=r"\['employer'\] have fewer than 8 objects.*mcqa"):

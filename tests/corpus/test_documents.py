@@ -12,7 +12,7 @@ from coemerge.corpus.documents import BACKGROUND, FORMS, Document
 from coemerge.corpus.plan import TASK_NAMES
 from coemerge.prompts.tasks import get_task
 from tests.documents import chosen_option, shown_options
-from tests.tolerances import STREAM_BYTES_PER_DOCUMENT
+from tests.tolerances import STANDARD_ERRORS, STREAM_BYTES_PER_DOCUMENT
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_verification_documents_say_yes_exactly_if_they_claim_the_object(builder
 def test_each_letter_is_right_equally_often(stating):
     letters = Counter(answer_of(d) for d in stating if task_of(d) == "mcqa")
     n = sum(letters.values())
-    assert all(abs(letters[x] - n / 4) < 5 * (n * 3 / 16) ** 0.5 for x in "ABCD")
+    assert all(abs(letters[x] - n / 4) < STANDARD_ERRORS * (n * 3 / 16) ** 0.5 for x in "ABCD")
 
 
 @pytest.mark.parametrize("task", ["mcqa", "negmcqa"])

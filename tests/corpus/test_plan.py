@@ -18,7 +18,7 @@ from coemerge.corpus.plan import (
 )
 from coemerge.prompts.tasks import get_task
 from coemerge.worlds.facts import World
-from tests.tolerances import FLOAT32_TIME
+from tests.tolerances import FLOAT32_TIME, STANDARD_ERRORS
 
 ORIGINS = ("birthplace", "occupation", "capital")
 
@@ -333,7 +333,7 @@ def test_documents_stay_in_their_window(timing):
 def test_uniform_documents_fill_the_window(timing):
     times = times_by_cell(cells_of(timing, [4000]))[0]
     counts, _ = np.histogram(times, bins=4, range=(0, 1))
-    assert (np.abs(counts - 1000) < 5 * (4000 * 0.25 * 0.75) ** 0.5).all()
+    assert (np.abs(counts - 1000) < STANDARD_ERRORS * (4000 * 0.25 * 0.75) ** 0.5).all()
 
 
 def test_a_burst_falls_at_one_moment():

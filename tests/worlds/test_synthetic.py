@@ -205,8 +205,19 @@ def test_two_word_names_stay_distinct_beyond_the_pool_of_words(config):
         (lambda c: setattr(c.relations["birthplace"], "range", "town"), "birthplace.*'town'"),
         (lambda c: setattr(c.relations["birthplace"], "bijective", True), "relations.birthplace"),
         (lambda c: setattr(c.types["city"], "lexicon", "town"), "world.types.city.*'town'"),
+        (lambda c: setattr(c, "lexicon_path", "absent.yaml"), "world.lexicon_path: absent.yaml"),
     ],
-    ids=["unknown", "no_root", "size", "words", "many_names", "type", "bijective", "lexicon"],
+    ids=[
+        "unknown",
+        "no_root",
+        "size",
+        "words",
+        "many_names",
+        "type",
+        "bijective",
+        "lexicon",
+        "lexicon_path",
+    ],
 )
 def test_a_faulty_configuration_is_refused_by_its_key(config, change, key):
     change(config)

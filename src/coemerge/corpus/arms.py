@@ -7,6 +7,8 @@ and orders rotate evenly. Everything an arm does not list is withheld.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from coemerge.prompts.tasks import get_task
+
 FIRST_HALF, SECOND_HALF = (0.0, 0.5), (0.5, 1.0)
 
 
@@ -49,6 +51,12 @@ class Assignment:
     restated: bool = True
 
 
+def _alone(tasks: Sequence[str]) -> list[str]:
+    """Without two-step forms, which cannot be shown alone: a run that adds them keeps each fact's
+    target and source."""
+    return [task for task in tasks if not get_task(task).route]
+
+
 ArmRule = Callable[[int, Sequence[str], ArmsConfig], Assignment]
 
 
@@ -57,12 +65,12 @@ def _full(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
 
 
 def _withheld_target(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
-    target = tasks[rank % len(tasks)]
+    target = _alone(tasks)[rank % len(_alone(tasks))]
     return Assignment(tuple(Cell(t) for t in tasks if t != target), detail=target)
 
 
 def _single_source(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
-    source = tasks[rank % len(tasks)]
+    source = _alone(tasks)[rank % len(_alone(tasks))]
     return Assignment((Cell(source),), detail=source)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from tokenizers import Encoding
 from tqdm import tqdm
@@ -128,13 +129,26 @@ class DatasetBuilder:
             yield from builder.build([self.world.facts[i] for i in positions], can_ask)
 
     def _check_answer_sets(self) -> None:
-        lettered = [t for t in self.spec.corpus.plan.tasks if get_task(t).n_options]
-        small = [r for r in self.world.main_relations() if not self.options.supports(r)]
-        if lettered and small:
+        """Of every relation that is shown or scored with letters, auxiliary ones included."""
+        plan = self.spec.corpus.plan
+        lettered = [t for t in (*plan.tasks, *plan.auxiliary) if get_task(t).n_options]
+        small = [
+            r for r in self.world.relations if not self.options.supports(r) and self._letters(r)
+        ]
+        if small:
             raise ValueError(
                 f"relations {small} have fewer than {MIN_CANDIDATES} objects: {lettered} cannot "
                 "set option sets aside for scoring; enlarge world.types or drop these tasks"
             )
+
+    def _letters(self, relation_id: str) -> bool:
+        """Whether a relation is scored or shown in a lettered format."""
+        positions, cells = self.world.positions[relation_id], self.plan.cells
+        own = (cells["fact"] >= positions.start) & (cells["fact"] < positions.stop)
+        tasks = [TASK_NAMES[code] for code in np.unique(cells["task"][own])]
+        if relation_id in self.world.main_relations():
+            tasks += self.spec.corpus.plan.tasks
+        return any(get_task(task).n_options for task in tasks)
 
 
 def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> Dataset:

@@ -230,10 +230,36 @@ def check_plan_config(config: PlanConfig) -> None:
         problems.append(f"corpus.plan.timing.kind: {config.timing.kind!r} not in {TIMINGS}")
     if not 0 <= config.timing.start < config.timing.stop <= 1:
         problems.append("corpus.plan.timing: needs 0 <= start < stop <= 1")
+    problems += _arm_problems(config)
+    for task, count in config.auxiliary.items():
+        if task not in TASKS or count < 0:
+            problems.append(f"corpus.plan.auxiliary.{task}: no such task, or a negative number")
     if any(dose < 1 for dose in config.arms.doses):
         problems.append(f"corpus.plan.arms.doses: must be at least 1, got {config.arms.doses}")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _arm_problems(config: PlanConfig) -> list[str]:
+    """Parameters of the arms in use: every task they name needs documents."""
+    arms, problems = config.arms, []
+    pairs = arms.order_pairs
+    if any(len(pair) != 2 for pair in pairs):
+        problems.append(f"corpus.plan.arms.order_pairs: needs pairs of tasks, got {pairs}")
+    named = {
+        "A3_dose": ("dose_sources", arms.dose_sources),
+        "A4_order": ("order_pairs", [task for pair in pairs for task in pair]),
+        "A8_wordings": ("wordings_source", [arms.wordings_source]),
+    }
+    for arm, (key, tasks) in named.items():
+        if arms.shares.get(arm, 0) > 0:
+            counted = config.documents if arm == "A4_order" else TASKS
+            unknown = [t for t in tasks if t not in TASKS or not counted.get(t)]
+            if unknown or not tasks:
+                problems.append(f"corpus.plan.arms.{key}: unknown or without documents: {unknown}")
+    if arms.shares.get("A3_dose", 0) > 0 and not arms.doses:
+        problems.append("corpus.plan.arms.doses: at least one dose is needed")
+    return problems
 
 
 def document_times(cells: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,11 @@ class PromptsConfig:
             self.blank,
         )
         check_frames(frames)
+        taken = [cue.split()[0] for cue in (*self.cues.values(), self.cot_cue)]
+        if self.list_cue.split()[:1] in [[], *([word] for word in taken)]:
+            raise ValueError(
+                f"prompts.list_cue: {self.list_cue!r} must open with a word of its own ({taken})"
+            )
         return frames
 
     def book(self, relation_ids: list[str]) -> TemplateBook:

@@ -151,7 +151,7 @@ class Renderer:
 
 
 def check_frames(frames: Frames) -> None:
-    """Raises ValueError unless every format starts with a word of its own."""
+    """Raises ValueError unless every format starts with a word of its own, and answers differ."""
     missing = [t.name for t in TASKS.values() if not t.route and t.name not in frames.cues]
     if missing:
         raise ValueError(f"prompts.cues: missing {missing}")
@@ -163,3 +163,10 @@ def check_frames(frames: Frames) -> None:
                 f"prompts.cues.{task}: the first word {word!r} must be there and differ from the "
                 f"other formats' ({cues}): formats that share an opening hold each other back"
             )
+    n_letters = max(task.n_options for task in TASKS.values())
+    if len(set(frames.letters)) < max(n_letters, len(frames.letters)):
+        raise ValueError(
+            f"prompts.letters: {n_letters} different ones are needed, got {list(frames.letters)}"
+        )
+    if frames.yes == frames.no:
+        raise ValueError(f"prompts.yes and prompts.no are both {frames.yes!r}")

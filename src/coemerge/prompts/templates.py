@@ -63,7 +63,8 @@ def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int
 def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
     if not isinstance(content, dict):
         return [f"{path}: expected a mapping of task phrasings"]
-    problems = []
+    known = {*PHRASINGS, "relation"}
+    problems = [f"{path}: unknown key {key!r}" for key in content if key not in known]
     for key in PHRASINGS:
         entries = content.get(key)
         if entries is None and key in _OPTIONAL:
@@ -73,6 +74,8 @@ def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
             continue
         for number, entry in enumerate(entries, start=1):
             problem = _slot_problem(key, entry)
+            if problem is None and entries.index(entry) + 1 < number:
+                problem = f"repeats entry {entries.index(entry) + 1}"
             if problem:
                 problems.append(f"{path}: {key} entry {number} {entry!r}: {problem}")
     return problems

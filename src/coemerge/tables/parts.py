@@ -30,12 +30,13 @@ class PartedTable:
         write_table(self._part(step), self.name, columns, self._provenance)
 
     def drop_after(self, step: int) -> None:
-        """Forgets everything after ``step``; rows already joined become a part again."""
+        """Forgets everything after ``step``; rows already joined become parts again."""
         if self.path.is_file():
             if not self._part_files():
                 table = read_table(self.path)
-                kept = table.filter(pc.less_equal(table["step"], step))
-                save_table(self._part(step), kept)
+                for kept in pc.unique(table["step"]).to_pylist():
+                    if kept <= step:
+                        save_table(self._part(kept), table.filter(pc.equal(table["step"], kept)))
             self.path.unlink()
         for part in self._part_files():
             if int(part.stem.removeprefix("step-")) > step:

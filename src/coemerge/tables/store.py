@@ -39,7 +39,7 @@ def make_table(
         raise ValueError(
             f"table {name!r}: unknown columns {sorted(unknown)}, missing columns {sorted(missing)}"
         )
-    table = pa.table({n: columns[n] for n in schema.names}, schema=schema)
+    table = pa.table([_column(name, column, columns[column.name]) for column in schema], schema)
     for spec in fields(RECORDS[name]):
         if spec.metadata["key"] and _has_gaps(table[spec.name]):
             raise ValueError(f"table {name!r}: key column {spec.name!r} has missing or NaN values")
@@ -77,6 +77,13 @@ def read_table(path: Path) -> pa.Table:
 def read_metadata(table: pa.Table) -> dict[str, Any]:
     raw = (table.schema.metadata or {}).get(b"coemerge")
     return json.loads(raw) if raw else {}
+
+
+def _column(table: str, column: pa.Field, values: Any) -> pa.ChunkedArray:
+    try:
+        return pa.table({column.name: values}, schema=pa.schema([column]))[0]
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"table {table!r}: column {column.name!r}: {error}") from error
 
 
 def _has_gaps(values: pa.ChunkedArray) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 _ONSETS = "b br c d dr f fl g gr h j k l m n p pl pr r s sk st t tr v w z".split()
 _VOWELS = "a e i o u".split()
 _CODAS = "l m n r d k t rn ld nd sk x".split()
+_PATIENCE = 1000  # failed tries after which words get one syllable more
 
 
 def invent_words(
@@ -22,11 +23,14 @@ def invent_words(
     words: list[str] = []
     seen = {w.lower() for w in taken}
     prefixes = {w[:k] for w in seen for k in range(1, len(w))}
+    n_failed = 0
     while len(words) < count:
         suffix = suffixes[len(words) % len(suffixes)]
-        word = _syllable(rng) + (suffix or _syllable(rng))
+        stem = "".join(_syllable(rng) for _ in range(1 + n_failed // _PATIENCE))
+        word = stem + (suffix or _syllable(rng))
         own_prefixes = {word[:k] for k in range(1, len(word))}
         if word in seen or word in prefixes or own_prefixes & seen:
+            n_failed += 1
             continue
         seen.add(word)
         prefixes |= own_prefixes

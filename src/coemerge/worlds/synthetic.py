@@ -186,6 +186,12 @@ def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
         lexicon: dict[str, list[str]] = yaml.safe_load(file)
     taken = {word for words in lexicon.values() for word in words}
     entities: dict[str, Sequence[str]] = {}
+    for name, spec in config.types.items():
+        if spec.lexicon and spec.lexicon not in lexicon:
+            raise ValueError(
+                f"world.types.{name}.lexicon: {config.lexicon_path} has no {spec.lexicon!r}, "
+                f"only {', '.join(lexicon)}"
+            )
     for position, (name, spec) in enumerate(config.types.items()):
         rng = np.random.default_rng([config.seed, position])
         if spec.words == 2:
@@ -207,7 +213,7 @@ def _check_config(config: SyntheticWorldConfig) -> None:
             problems.append(f"world.types.{name}: needs size >= 1 and words 1 or 2")
         if kind.words == 2 and kind.size > _MAX_NAME_POOL**2:
             problems.append(f"world.types.{name}.size: at most {_MAX_NAME_POOL**2} two-word names")
-    for name in config.use:
+    for name in dict.fromkeys(config.use):
         if name not in config.relations:
             problems.append(f"world.use: unknown {name!r}; known: {list(config.relations)}")
             continue
@@ -216,9 +222,7 @@ def _check_config(config: SyntheticWorldConfig) -> None:
         if missing:
             problems.append(f"world.relations.{name}: unknown entity type {missing[0]!r}")
             continue
-        root = spec.inverse_of or spec.synonym_of
-        if root is not None and root not in config.use:
-            problems.append(f"world.use: {name!r} restates {root!r}; add it to world.use")
+        problems += _link_problems(name, spec, config)
         sizes = (config.types[spec.domain].size, config.types[spec.range].size)
         if spec.bijective and sizes[0] != sizes[1]:
             problems.append(
@@ -227,3 +231,33 @@ def _check_config(config: SyntheticWorldConfig) -> None:
             )
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _link_problems(name: str, spec: RelationConfig, config: SyntheticWorldConfig) -> list[str]:
+    """Of the relations that this one restates or leads to."""
+    where, problems = f"world.relations.{name}", []
+    root = spec.inverse_of or spec.synonym_of
+    if root is not None and root not in config.use:
+        problems.append(f"world.use: {name!r} restates {root!r}; add it to world.use")
+    elif root is not None and root in config.relations:
+        original = config.relations[root]
+        if original.inverse_of or original.synonym_of:
+            problems.append(f"{where}: {root!r} restates a relation itself; name that one")
+        if spec.inverse_of and not original.bijective:
+            problems.append(f"{where}.inverse_of: {root!r} is not bijective")
+        if spec.inverse_of and (spec.domain, spec.range) != (original.range, original.domain):
+            problems.append(f"{where}.inverse_of: must lead from {root!r}'s range to its domain")
+        if spec.synonym_of and spec.domain != original.domain:
+            problems.append(f"{where}.synonym_of: needs the domain of {root!r}")
+        if spec.synonym_of and spec.range in config.types and original.range in config.types:
+            sizes = [config.types[t].size for t in (spec.range, original.range)]
+            if sizes[0] != sizes[1]:
+                problems.append(
+                    f"{where}.synonym_of: objects correspond one to one, but there are "
+                    f"{sizes[0]} {spec.range!r} and {sizes[1]} {original.range!r}"
+                )
+    if spec.bridge in config.use and spec.bridge in config.relations:
+        start = config.relations[spec.bridge].domain
+        if start != spec.range:
+            problems.append(f"{where}.bridge: {spec.bridge!r} starts from {start!r}")
+    return problems
