@@ -44,7 +44,7 @@ def build_model(
     if unknown:
         raise ValueError(f"model.config: {type(known).__name__} has no {', '.join(unknown)}")
     context_key = next((key for key in _CONTEXT_KEYS if hasattr(known, key)), None)
-    given = config.config.get(context_key, context)
+    given = config.config.get(context_key, context) if context_key else context
     if given < context:
         raise ValueError(
             f"model.config.{context_key}={given} is shorter than corpus.row_length={context}"
