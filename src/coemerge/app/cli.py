@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import (
     ConfigAttributeError,
@@ -53,6 +54,8 @@ _GROUPS = ("experiment", "world", "prompts", "corpus", "model", "optimizer", "tr
 def explain(error: BaseException) -> str:
     """The message in one piece, with a suggestion where a name was mistyped."""
     text = str(error).strip().split("\nSee https")[0]
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {text.splitlines()[-1]}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         key = cause.full_key or ""

@@ -28,32 +28,12 @@ def build_model(
     Raises ValueError for an unknown architecture, a key that its configuration does not have, or a
     context shorter than the corpus rows.
     """
-    known: PretrainedConfig | None
-    try:
-        known = AutoConfig.for_model(config.architecture)
-    except ValueError:
-        known = None
-    if type(known) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise ValueError(
-            f"model.architecture: {config.architecture!r} is not a causal LM of transformers"
-        )
-    taken = sorted(_FROM_DATA & config.config.keys())
-    if taken:
-        raise ValueError(f"model.config: {', '.join(taken)} follow from the data; leave them out")
-    unknown = [key for key in config.config if not hasattr(known, key)]
-    if unknown:
-        raise ValueError(f"model.config: {type(known).__name__} has no {', '.join(unknown)}")
-    context_key = next((key for key in _CONTEXT_KEYS if hasattr(known, key)), None)
-    given = config.config.get(context_key, context) if context_key else context
-    if given < context:
-        raise ValueError(
-            f"model.config.{context_key}={given} is shorter than corpus.row_length={context}"
-        )
+    context_key = _check(config, context)
     hf_config = AutoConfig.for_model(
         config.architecture,
         **{
             **config.config,
-            **({context_key: given} if context_key else {}),
+            context_key: config.config.get(context_key, context),
             "vocab_size": len(tokenizer),
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -66,3 +46,30 @@ def build_model(
             hf_config, attn_implementation=attention, dtype=torch.float32
         )
     return model.train()
+
+
+def _check(config: ModelConfig, context: int) -> str:
+    """The name under which this architecture keeps its context length. Raises ValueError."""
+    known: PretrainedConfig | None
+    try:
+        known = AutoConfig.for_model(config.architecture)
+    except ValueError:
+        known = None
+    context_key = next((key for key in _CONTEXT_KEYS if hasattr(known, key)), None)
+    if type(known) not in MODEL_FOR_CAUSAL_LM_MAPPING or context_key is None:
+        raise ValueError(
+            f"model.architecture: {config.architecture!r} is not a causal LM of transformers with "
+            "a fixed context (packed documents need position ids)"
+        )
+    taken = sorted(_FROM_DATA & config.config.keys())
+    if taken:
+        raise ValueError(f"model.config: {', '.join(taken)} follow from the data; leave them out")
+    unknown = [key for key in config.config if not hasattr(known, key)]
+    if unknown:
+        raise ValueError(f"model.config: {type(known).__name__} has no {', '.join(unknown)}")
+    if config.config.get(context_key, context) < context:
+        raise ValueError(
+            f"model.config.{context_key}={config.config[context_key]} is shorter than "
+            f"corpus.row_length={context}"
+        )
+    return context_key
