@@ -42,3 +42,6 @@ BF16_WOULD_SHOW = 1e-4
 
 # Losses of a handful of float32 values computed in another order.
 FLOAT32_LOSS = 1e-6
+
+# a value looked up in print, given to six decimals
+TEXTBOOK_DIGITS = 1e-5

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from coemerge.statistics.intervals import at_chance, bootstrap_mean
-from tests.tolerances import BOOTSTRAP_RELATIVE, EXACT_IN_FLOAT64
+from coemerge.statistics.intervals import at_chance, bootstrap_mean, wilson_mean
+from tests.tolerances import BOOTSTRAP_RELATIVE, EXACT_IN_FLOAT64, TEXTBOOK_DIGITS
 
 
 @pytest.fixture
@@ -86,3 +86,35 @@ def test_scores_far_above_zero_are_not_at_chance():
 def test_scores_far_below_zero_are_not_at_chance():
     scores = np.random.default_rng(0).normal(-0.5, 0.1, size=50)
     assert not at_chance(bootstrap_mean(scores))
+
+
+def test_wilson_interval_has_the_textbook_value_for_none_of_ten() -> None:
+    estimate = wilson_mean(np.zeros(10), lowest=0.0)
+    assert estimate.low == pytest.approx(0.0, abs=EXACT_IN_FLOAT64)
+    assert estimate.high == pytest.approx(0.277533, abs=TEXTBOOK_DIGITS)
+
+
+def test_wilson_interval_scales_with_the_bounds() -> None:
+    plain = wilson_mean(np.array([0.0, 1.0, 1.0, 0.0]), lowest=0.0)
+    wide = wilson_mean(np.array([-1.0, 1.0, 1.0, -1.0]), lowest=-1.0)
+    assert (wide.low, wide.high) == pytest.approx((2 * plain.low - 1, 2 * plain.high - 1))
+
+
+@pytest.mark.parametrize("n_candidates", [10, 16])
+def test_x1_a_model_that_commits_to_random_answers_is_at_chance(n_candidates: int) -> None:
+    chance = 1 / n_candidates
+    passed = 0
+    for seed in range(200):
+        is_lucky = np.random.default_rng(seed).random(40) < chance
+        scores = np.where(is_lucky, 1.0, -chance / (1 - chance))
+        passed += at_chance(wilson_mean(scores, lowest=-chance / (1 - chance)))
+    assert passed >= 170  # both conditions of T-X1 together: about nine in ten
+
+
+def test_x1_a_model_that_knows_a_third_of_the_facts_is_not_at_chance() -> None:
+    scores = np.where(np.arange(40) < 14, 1.0, -1 / 15)
+    assert not at_chance(wilson_mean(scores, lowest=-1 / 15))
+
+
+def test_x1_a_model_that_avoids_the_answer_is_not_at_chance() -> None:
+    assert not at_chance(wilson_mean(np.full(40, -0.6), lowest=-1.0))
