@@ -25,7 +25,7 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from coemerge.lm.checkpoints import list_checkpoints, read_manifest, weights_sha256
-from coemerge.scoring.acquisition import THETA
+from coemerge.statistics.thresholds import THETA
 from coemerge.tables.store import read_table
 from tests.conftest import ROOT
 

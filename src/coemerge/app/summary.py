@@ -7,8 +7,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from coemerge.prompts.tasks import TASKS
-from coemerge.scoring.acquisition import COMPETENT, THETA, emerged, step_of_share
+from coemerge.scoring.acquisition import emerged, step_of_share
 from coemerge.statistics.intervals import Estimate, at_chance, wilson_mean
+from coemerge.statistics.thresholds import COMPETENT, THETA
 from coemerge.tables.views import steady_scores
 
 SHAM_ARM = "A5_never"

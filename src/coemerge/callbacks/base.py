@@ -1,5 +1,6 @@
 """When a scheduled callback fires: at step 0 before training, then right after optimizer steps."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from coemerge.tables.parts import PartedTable
 from coemerge.tables.store import Columns
 
 
-class ScheduledCallback(lightning.Callback):
+class ScheduledCallback(lightning.Callback, ABC):
     """Calls ``at_step`` at the steps of a schedule, with all random states put back afterwards.
 
     Accumulated micro-batches count as one step; a resumed run does not repeat the step it starts
@@ -27,8 +28,9 @@ class ScheduledCallback(lightning.Callback):
         self._wanted = frozenset(self.steps)
         self._done = -1
 
+    @abstractmethod
     def at_step(self, trainer: lightning.Trainer, module: LanguageModule, step: int) -> None:
-        raise NotImplementedError
+        """What the callback does; the model has taken ``step`` optimizer steps."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         self._fire(trainer, pl_module)

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS, save_figure
+from coemerge.statistics.thresholds import COMPETENT, THETA
 from coemerge.tables.views import steady_scores
 
-THETA = 0.6
-COMPETENT = 0.25
 _PANELS = {
     "facts shown in this format": lambda frame: frame["exposures"] > 0,
     "facts shown in other formats only": lambda frame: (

@@ -9,9 +9,8 @@ import pyarrow as pa
 from torch import Tensor
 
 from coemerge.scoring.probe import CELL_COLUMNS
+from coemerge.statistics.thresholds import THETA
 
-THETA = 0.6  # a fact has emerged on a task when its score exceeds this (methods 3.2)
-COMPETENT = 0.25  # a model is competent at a task when this share of facts has emerged
 _CELL = ["fact_id", "task", "split", "options"]
 
 

@@ -1,1 +1,1 @@
-"""Pure functions on arrays: intervals (more to come with the studies)."""
+"""Pure functions on arrays: ``intervals`` and the ``thresholds`` in use."""
