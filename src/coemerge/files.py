@@ -1,6 +1,7 @@
-"""Small files written so that a reader, or a kill, never meets half of one."""
+"""Small files written so that a reader, or a kill, never meets half of one; files by content."""
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -30,3 +31,11 @@ def waiting_for(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes. Raises FileNotFoundError naming the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

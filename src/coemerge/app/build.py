@@ -26,6 +26,8 @@ def main(composed: DictConfig) -> None:
 
     dataset = build_dataset(settings.dataset, Path(settings.config.paths.data))
     counts = ", ".join(f"{n:,} {name}" for name, n in dataset.manifest["counts"].items())
+    for reason, count in dataset.notes.items():
+        log.info("%s: %s", reason, f"{count:,}")
     log.info("%s: %s; content %s", dataset.directory, counts, dataset.content_hash)
 
 

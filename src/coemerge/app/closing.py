@@ -8,7 +8,10 @@ from typing import Any
 from coemerge.app.run_directory import read_run_manifest, update_manifest
 from coemerge.app.summary import format_summary, read_summary
 from coemerge.files import write_json
+from coemerge.report.dose import draw_dose, format_dose
 from coemerge.report.emergence import draw_emergence
+from coemerge.report.forgetting import draw_forgetting, format_forgetting
+from coemerge.report.old_facts import format_old_facts
 
 
 def close_run(run_directory: Path) -> dict[str, Any]:
@@ -20,7 +23,8 @@ def close_run(run_directory: Path) -> dict[str, Any]:
     if manifest["status"] != "finished":
         rows = read_summary(run_directory)
         if rows:
-            draw_emergence(run_directory / "tables", run_directory / "figures")
+            for draw in (draw_emergence, draw_dose, draw_forgetting):
+                draw(run_directory / "tables", run_directory / "figures")
         write_json(run_directory / "summary.json", [asdict(row) for row in rows])
         manifest = update_manifest(run_directory, status="finished")
     show_run(run_directory)
@@ -30,12 +34,12 @@ def close_run(run_directory: Path) -> dict[str, Any]:
 def show_run(run_directory: Path) -> None:
     """Prints the summary of a finished run and where its parts are."""
     manifest = read_run_manifest(run_directory) or {}
-    if manifest.get("status") != "finished":
-        raise ValueError(
-            f"{run_directory} is not finished ({manifest.get('status')}): resume=true continues it"
-        )
-    lines = [format_summary(read_summary(run_directory)), "", *_places(run_directory, manifest)]
-    sys.stdout.write("\n" + "\n".join(lines) + "\n")
+    rows = read_summary(run_directory)
+    tables = run_directory / "tables"
+    more = (format_dose, format_forgetting, format_old_facts) if rows else ()
+    parts = [format_summary(rows), *(write(tables) for write in more)]
+    parts.append("\n".join(_places(run_directory, manifest)))
+    sys.stdout.write("\n" + "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _places(run_directory: Path, manifest: dict[str, Any]) -> list[str]:
@@ -46,7 +50,7 @@ def _places(run_directory: Path, manifest: dict[str, Any]) -> list[str]:
         "weights": f"sha256 {manifest['final_weights_sha256'][:16]}",
         "checkpoints": f"{run_directory / 'checkpoints'} ({n_checkpoints})",
         "tables": f"{run_directory / 'tables'}/*.parquet",
-        "picture": str(run_directory / "figures" / "emergence.png"),
+        "pictures": f"{run_directory / 'figures'}/*.png",
         "W&B": f"wandb leet {run_directory / 'wandb'} (offline; wandb sync publishes)",
     }
     return [f"{name:<12} {place}" for name, place in places.items()]

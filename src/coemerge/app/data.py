@@ -18,6 +18,13 @@ def obtain_dataset(settings: Settings) -> Dataset:
 
     Raises ValueError if the files found were changed after they were built.
     """
+    dataset = _find_or_build(settings)
+    for reason, count in dataset.notes.items():
+        log.info("data: %s: %s", reason, f"{count:,}")
+    return dataset
+
+
+def _find_or_build(settings: Settings) -> Dataset:
     fingerprint = settings.dataset.fingerprint()
     pinned = Path(settings.config.paths.data)
     if _fingerprint_of(pinned) == fingerprint:

@@ -6,8 +6,8 @@ from typing import Any
 
 from coemerge.app.settings import Settings
 
-_NOT_PART_OF_ID = ("paths", "device", "logger", "resume", "overwrite", "seed", "run_id", "debug")
-_NOT_PART_OF_RUN = (*_NOT_PART_OF_ID[:5], "debug", "run_id")
+_NOT_PART_OF_RUN = ("paths", "device", "logger", "resume", "overwrite", "run_id", "debug", "hub")
+_NOT_PART_OF_ID = (*_NOT_PART_OF_RUN, "seed")
 
 
 def run_id(settings: Settings) -> str:
@@ -29,6 +29,8 @@ def run_fingerprint(settings: Settings) -> str:
     relevant = {k: v for k, v in settings.resolved.items() if k not in _NOT_PART_OF_RUN}
     for group in ("world", "prompts", "corpus"):
         relevant[group] = settings.dataset.fingerprint()
+    if settings.base:
+        relevant["model"] = {**relevant["model"], "base": settings.base.identity}
     return _digest(relevant)[:16]
 
 

@@ -4,15 +4,16 @@ import pandas as pd
 
 from coemerge.callbacks.context import RunContext
 from coemerge.scoring.acquisition import acquisition_frame
-from coemerge.tables.store import table_schema, write_table
+from coemerge.tables.store import save_table, table_schema, write_table
 
-_GROWING = ("training", "exposure", "prompt_scores")
+_GROWING = ("training", "exposure", "prompt_scores", "old_facts", "injections")
 
 
 def close_tables(run: RunContext) -> None:
     """Joins what callbacks stored; tables of callbacks that were off are simply absent."""
     for name in _GROWING:
         run.table(name).join()
+    save_table(run.tables_dir / "facts.parquet", run.dataset.facts)
     scores = _read(run, "prompt_scores")
     if scores is not None:
         _write_acquisition(run, scores)

@@ -33,15 +33,20 @@ def read_run_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def check_run(directory: str | None) -> Path:
-    """The directory of a run. Raises ValueError where there is none."""
+    """The directory of a finished run. Raises ValueError where there is none."""
     if directory is None:
         raise ValueError(
             "run: name a run directory, such as run=artifacts/runs/fact_injection-seed0"
         )
     path = Path(directory)
-    if read_run_manifest(path) is None:
+    manifest = read_run_manifest(path)
+    if manifest is None:
         known = ", ".join(sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}")))
         raise ValueError(f"run={path}: no run there" + (f"; there are: {known}" if known else ""))
+    if manifest.get("status") != "finished":
+        raise ValueError(
+            f"run={path} is not finished ({manifest.get('status')}): train.py resume=true goes on"
+        )
     return path
 
 

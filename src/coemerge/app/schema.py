@@ -13,6 +13,9 @@ from omegaconf import MISSING, OmegaConf
 from coemerge.corpus.config import CorpusConfig
 from coemerge.lm.config import ModelConfig, OptimizerConfig, TrainerConfig
 from coemerge.prompts.config import PromptsConfig
+from coemerge.scoring.config import ScoreConfig
+from coemerge.worlds.curated import CuratedWorldConfig
+from coemerge.worlds.public import PublicWorldConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 
@@ -27,10 +30,10 @@ class PathsConfig:
 
 
 @dataclass
-class ScoreConfig:
-    """``base``: first (probability in the full vocabulary) or cand (share among the candidates)."""
+class HubConfig:
+    """``download``: whether models may be fetched; without it only what is cached is used."""
 
-    base: str = "first"
+    download: bool = False
 
 
 @dataclass
@@ -51,6 +54,7 @@ class TrainConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    hub: HubConfig = field(default_factory=HubConfig)
     callbacks: dict[str, Any] | None = field(default_factory=dict)
     logger: dict[str, Any] | None = field(default_factory=dict)
     paths: PathsConfig = field(default_factory=PathsConfig)
@@ -74,8 +78,13 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(name="base_train", node=TrainConfig)
     store.store(name="base_analyze", node=AnalyzeConfig)
+    for name, world in {
+        "base_synthetic": SyntheticWorldConfig,
+        "base_curated": CuratedWorldConfig,
+        "base_public": PublicWorldConfig,
+    }.items():
+        store.store(group="world", name=name, node=world)
     for group, node in {
-        "world": SyntheticWorldConfig,
         "prompts": PromptsConfig,
         "corpus": CorpusConfig,
         "model": ModelConfig,
@@ -83,8 +92,7 @@ def register() -> None:
         "trainer": TrainerConfig,
         "paths": PathsConfig,
     }.items():
-        name = "base_synthetic" if group == "world" else f"base_{group}"
-        store.store(group=group, name=name, node=node)
+        store.store(group=group, name=f"base_{group}", node=node)
 
 
 def _jobs(threads: int | None) -> int:

@@ -11,21 +11,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from coemerge.app.schema import TrainConfig
 from coemerge.corpus.config import DatasetSpec
-from coemerge.lm.config import check_training_config
+from coemerge.lm.base import Base, check_base, find_base
+from coemerge.lm.config import check_model_choice, check_training_config
+from coemerge.scoring.config import check_score_config
 
 RESUME = ("true", "false", "auto")
-SCORE_BASES = ("first", "cand")
 
 
 @dataclass(frozen=True)
 class Settings:
     """``config`` is typed; ``resolved`` the same as plain values, for files and W&B; ``overrides``
-    are those given on the command line."""
+    are those given on the command line; ``base`` the model that is continued, if any."""
 
     config: TrainConfig
     resolved: dict[str, Any]
     overrides: tuple[str, ...]
     dataset: DatasetSpec
+    base: Base | None = None
 
 
 def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
@@ -40,7 +42,9 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         callbacks=resolved["callbacks"] or {},
         logger=resolved["logger"] or {},
     )
-    dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed)
+    base = _find_base(config)
+    folder = str(base.directory) if base else ""
+    dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed, folder)
     problems = []
     for check in (
         lambda: _check_unknown(config, composed),
@@ -49,7 +53,8 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
             config.model, config.optimizer, config.trainer, config.device
         ),
         dataset.check,
-        lambda: _check_templates(dataset),
+        dataset.check_templates,
+        lambda: check_score_config(config.score),
         lambda: check_entries(config.callbacks or {}, "callbacks"),
         lambda: check_entries(config.logger or {}, "logger"),
         lambda: _check_artifacts(Path(config.paths.artifacts)),
@@ -60,7 +65,17 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
-    return Settings(config, {str(k): v for k, v in resolved.items()}, tuple(overrides), dataset)
+    named = {str(k): v for k, v in resolved.items()}
+    return Settings(config, named, tuple(overrides), dataset, base)
+
+
+def _find_base(config: TrainConfig) -> Base | None:
+    check_model_choice(config.model)
+    if not config.model.base:
+        return None
+    base = find_base(config.model.base, config.model.revision, config.hub.download)
+    check_base(base, config.corpus.row_length)
+    return base
 
 
 def check_entries(entries: Mapping[str, Any], group: str) -> None:
@@ -108,8 +123,6 @@ def _check_run_keys(config: TrainConfig) -> None:
     problems = []
     if config.resume not in RESUME:
         problems.append(f"resume: {config.resume!r} is not one of {', '.join(RESUME)}")
-    if config.score.base not in SCORE_BASES:
-        problems.append(f"score.base: {config.score.base!r} is not one of {SCORE_BASES}")
     if config.seed < 0:
         problems.append(f"seed: must not be negative, got {config.seed}")
     if config.run_id is not None and (not config.run_id or "/" in config.run_id):
@@ -118,10 +131,6 @@ def _check_run_keys(config: TrainConfig) -> None:
         problems.append("resume=true and overwrite=true contradict each other")
     if problems:
         raise ValueError("; ".join(problems))
-
-
-def _check_templates(dataset: DatasetSpec) -> None:
-    dataset.prompts.book(list(dataset.world.use))
 
 
 def _check_artifacts(path: Path) -> None:

@@ -16,6 +16,7 @@ import transformers
 import yaml
 from hydra.utils import get_object, instantiate
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from transformers import PreTrainedModel
 
 from coemerge.app.identity import run_fingerprint
 from coemerge.app.run_directory import (
@@ -27,13 +28,16 @@ from coemerge.app.run_directory import (
 from coemerge.app.settings import Settings
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, resume_path
-from coemerge.corpus.dataset import Dataset
+from coemerge.corpus.dataset import Dataset, open_dataset
 from coemerge.corpus.loader import CorpusDataModule, RowOrder
 from coemerge.files import write_text
-from coemerge.lm.build import build_model
+from coemerge.lm.base import Base
+from coemerge.lm.build import build_model, load_base
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.machine import Execution, choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -75,7 +79,8 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
         dataset=dataset,
         max_steps=trainer.max_steps or order.steps_per_pass,
         order=order,
-        score_base=config.score.base,
+        score=config.score,
+        old=_data_of(settings.base),
         provenance={"run_id": run_id, "fingerprint": fingerprint, "data": dataset.content_hash},
     )
 
@@ -104,9 +109,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
     """Model, data, callbacks, loggers and trainer."""
     quiet_libraries()
     config, dataset = settings.config, run.dataset
-    model = build_model(
-        config.model, dataset.tokenizer, dataset.store.row_length, execution.attention, config.seed
-    )
+    model = make_model(settings, dataset, execution)
     data = CorpusDataModule(
         dataset.store,
         run.order,
@@ -144,8 +147,30 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         log_every_n_steps=1,
         num_sanity_val_steps=0,
     )
-    module = LanguageModule(model, config.optimizer, run.max_steps)
+    module = LanguageModule(model, config.optimizer, run.max_steps, config.seed)
     return Training(run, module, data, trainer)
+
+
+def make_model(settings: Settings, dataset: Dataset, execution: Execution) -> PreTrainedModel:
+    """A fresh model, or the base that is continued."""
+    config = settings.config
+    if settings.base is not None:
+        return load_base(settings.base, config.model, execution.attention)
+    return build_model(
+        config.model, dataset.tokenizer, dataset.store.row_length, execution.attention, config.seed
+    )
+
+
+def _data_of(base: Base | None) -> Dataset | None:
+    """The data set that the base was trained on, if it is a run of ours and still there."""
+    if base is None or base.run is None:
+        return None
+    manifest = read_run_manifest(base.run) or {}
+    directory = Path(manifest.get("data_directory", ""))
+    if not (directory / "manifest.json").is_file():
+        log.warning("the data set of %s is gone: its facts are not scored", base.run)
+        return None
+    return open_dataset(directory)
 
 
 def fit(training: Training, continues: bool) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 from coemerge.corpus.dataset import Dataset
 from coemerge.corpus.ledger import ExposureLedger
 from coemerge.corpus.loader import RowOrder
+from coemerge.scoring.config import ScoreConfig
 from coemerge.tables.parts import PartedTable
 
 
 @dataclass
 class RunContext:
-    """``order`` tells which rows of the corpus each optimizer step uses."""
+    """``order`` tells which rows of the corpus each optimizer step uses; ``old`` is the data set
+    of the run that this one continues, if it does."""
 
     run_id: str
     seed: int
@@ -22,7 +24,8 @@ class RunContext:
     dataset: Dataset
     max_steps: int
     order: RowOrder
-    score_base: str = "first"
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    old: Dataset | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ An arm is a function of a fact's rank within its arm and relation, so that sourc
 and orders rotate evenly. Everything an arm does not list is withheld.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -35,8 +36,9 @@ class ArmsConfig:
     doses: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100])
     dose_sources: list[str] = field(default_factory=lambda: ["completion", "openqa"])
     order_pairs: list[list[str]] = field(default_factory=lambda: [["completion", "mcqa"]])
-    wordings_source: str = "completion"
+    wordings_source: str = "completion"  # A8: shown once, or this often in one or in many wordings
     wordings_documents: int = 10
+    wordings_window: list[float] = field(default_factory=lambda: [0.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,12 @@ def _half_restated(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assig
 
 def _wordings(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
     task, many = config.wordings_source, config.wordings_documents
+    start, stop = config.wordings_window
+    window, first = (start, stop), (start, start + (stop - start) / many)
     variants = {
-        "once": Cell(task, n_documents=1, wording=0, timing="once"),
-        "repeated": Cell(task, n_documents=many, wording=0, timing="spaced"),
-        "reworded": Cell(task, n_documents=many, timing="spaced"),
+        "once": Cell(task, 1, first, wording=0, timing="injections"),
+        "repeated": Cell(task, many, window, wording=0, timing="injections"),
+        "reworded": Cell(task, many, window, timing="injections"),
     }
     name = list(variants)[rank % len(variants)]
     return Assignment((variants[name],), detail=name)
@@ -121,6 +125,18 @@ ARMS: dict[str, ArmRule] = {
     "A7_one_synonym": _half_restated,
     "A8_wordings": _wordings,
 }
+
+
+def period(tasks: Sequence[str], config: ArmsConfig) -> int:
+    """Ranks that lie this far apart are assigned alike, in every arm."""
+    laps = (
+        len(_alone(tasks)),
+        2 * len(config.order_pairs),
+        len(config.doses) * len(config.dose_sources),
+        3,
+        2,
+    )
+    return math.lcm(*(max(lap, 1) for lap in laps))
 
 
 def get_arm(name: str) -> ArmRule:

@@ -30,7 +30,7 @@ _PAIRS = 4
 class BackgroundConfig:
     """``share``: share of background documents; ``early_share`` until ``early_until`` (a fraction
     of the fact documents). ``mix`` weighs the kinds: grammar, lists, lookup,
-    comparison, drill_<task>, files."""
+    comparison, drill_<task>, files; the last counts when there is a ``path`` (.txt, .jsonl)."""
 
     share: float = 0.25
     early_share: float = 0.25
@@ -68,7 +68,7 @@ class Background:
         self._relations = world.main_relations()
         self._words = sorted({w for r in self._relations for w in world.candidates[r]})
         check_background(config)
-        self._kinds = list(config.mix)
+        self._kinds = [k for k in config.mix if k != "files" or config.path]
         weights = np.array([config.mix[k] for k in self._kinds])
         self._bounds = np.cumsum(weights / weights.sum())
         self._file_texts = _endless(config.path) if config.path else None
@@ -76,6 +76,14 @@ class Background:
     def share_at(self, time: float) -> float:
         early = time < self._config.early_until
         return self._config.early_share if early else self._config.share
+
+    @property
+    def mean_share(self) -> float:
+        """Over the whole corpus, roughly: background documents per document."""
+        until = self._config.early_until
+        per_fact = [s / (1 - s) for s in (self._config.early_share, self._config.share)]
+        ratio = until * per_fact[0] + (1 - until) * per_fact[1]
+        return ratio / (1 + ratio)
 
     def draw(self, rng: np.random.Generator) -> Text:
         kind = self._kinds[int(np.searchsorted(self._bounds, rng.random()))]
@@ -136,9 +144,7 @@ class Background:
             claimed=word if rng.random() < 0.5 else next(o for o in options if o != word),
         )
         rendered = self._renderer.render(question)
-        start = len(rendered.prompt) + 1
-        text = f"{rendered.prompt} {rendered.answer}."
-        return Text(text, ((start, start + len(rendered.answer)),))
+        return Text(rendered.document, (rendered.answer_span,))
 
     def _draw_options(self, n: int, rng: np.random.Generator) -> list[str]:
         """``n`` words of one answer set or of all; never a reserved set."""
@@ -172,13 +178,18 @@ def check_background(config: BackgroundConfig) -> None:
         raise ValueError("corpus.background.early_until: must be in [0, 1]")
     if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:
         raise ValueError("corpus.background.mix: weights must not be negative, nor all zero")
-    if (config.mix.get("files", 0) > 0) != (config.path is not None):
+    usable = {k: w for k, w in config.mix.items() if k != "files" or config.path}
+    if not sum(usable.values()) > 0:
+        raise ValueError("corpus.background.mix: nothing is left to draw; give weights or a path")
+    if config.path and not config.mix.get("files", 0) > 0:
         raise ValueError(
-            "corpus.background: mix.files and path go together "
-            f"(mix.files={config.mix.get('files', 0)}, path={config.path})"
+            f"corpus.background.path: {config.path} is never drawn from: "
+            "corpus.background.mix.files is 0"
         )
     if config.path and not Path(config.path).is_file():
         raise ValueError(f"corpus.background.path: {config.path}: no such file (.txt or .jsonl)")
+    if config.path and next(read_texts(Path(config.path)), None) is None:
+        raise ValueError(f"corpus.background.path: {config.path}: holds no text")
 
 
 def read_texts(path: Path) -> Iterator[str]:

@@ -6,13 +6,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coemerge.corpus.background import BackgroundConfig, check_background
+from coemerge.corpus.background import DRILL, BackgroundConfig, check_background
 from coemerge.corpus.plan import PlanConfig, check_plan_config
-from coemerge.corpus.tokenizer_config import TokenizerConfig
+from coemerge.corpus.tokenizer_config import (
+    TOKENIZER_FILES,
+    TokenizerConfig,
+    check_tokenizer_config,
+)
+from coemerge.files import file_digest
 from coemerge.prompts.config import PromptsConfig
-from coemerge.worlds.synthetic import SyntheticWorldConfig
+from coemerge.prompts.templates import TemplateBook
+from coemerge.worlds.facts import World, WorldConfig
 
-DATA_SCHEMA = 1
+DATA_SCHEMA = 2
 
 
 @dataclass
@@ -29,12 +35,14 @@ class CorpusConfig:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Everything a data set is a function of."""
+    """Everything a data set is a function of. ``tokenizer_dir`` is a base model's folder; without
+    one, a tokenizer is trained on the corpus."""
 
-    world: SyntheticWorldConfig
+    world: WorldConfig
     prompts: PromptsConfig
     corpus: CorpusConfig
     seed: int
+    tokenizer_dir: str = ""
 
     def check(self) -> None:
         """First line of defence; needs neither data nor a model. Raises ValueError."""
@@ -48,6 +56,14 @@ class DatasetSpec:
             )
         if self.corpus.row_length < 16:
             raise ValueError(f"corpus.row_length: {self.corpus.row_length} is below 16 tokens")
+        check_tokenizer_config(self.corpus.tokenizer)
+
+    def check_templates(self) -> None:
+        """Raises ValueError naming file and entry."""
+        self.book(self.world.build())
+
+    def book(self, world: World) -> TemplateBook:
+        return self.prompts.book(world, [DRILL])
 
     def fingerprint(self) -> str:
         """Hash of the settings, with input files by content instead of by path."""
@@ -55,13 +71,19 @@ class DatasetSpec:
             {
                 "schema": DATA_SCHEMA,
                 "seed": self.seed,
-                "world": asdict(self.world),
+                "world": asdict(self.world),  # type: ignore[call-overload]
                 "prompts": asdict(self.prompts),
                 "corpus": asdict(self.corpus),
+                "tokenizer": self._tokenizer_digest(),
             }
         )
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _tokenizer_digest(self) -> dict[str, str]:
+        folder = Path(self.tokenizer_dir)
+        found = (folder / name for name in TOKENIZER_FILES) if self.tokenizer_dir else ()
+        return {path.name: file_digest(path) for path in found if path.is_file()}
 
 
 def _with_files_hashed(value: Any, key: str = "") -> Any:
@@ -84,11 +106,3 @@ def path_digest(path: Path) -> str:
             digest.update(str(file.relative_to(path)).encode())
         digest.update(file_digest(file).encode())
     return digest.hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file's bytes. Raises FileNotFoundError naming the file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -55,6 +55,11 @@ class DocumentStream:
         self._plan = plan
         self._seed = seed
 
+    @property
+    def expected_size(self) -> int:
+        """Documents in all, background as it comes on average; for a progress bar."""
+        return round(self._plan.n_documents / (1 - self._background.mean_share))
+
     def __iter__(self) -> Iterator[Document]:
         times_rng = np.random.default_rng([self._seed, _TIMES])
         owners, times = document_times(self._plan.cells, times_rng)
@@ -73,10 +78,9 @@ class DocumentStream:
         task = get_task(TASK_NAMES[cell["task"]])
         question = self._question(fact, task, int(cell["wording"]), rng)
         rendered = self._renderer.render(question)
-        start = len(rendered.prompt) + 1
         return Document(
-            f"{rendered.prompt} {rendered.answer}.",
-            ((start, start + len(rendered.answer)),),
+            rendered.document,
+            (rendered.answer_span,),
             index,
             int(cell["task"]),
             question.template_id,

@@ -53,6 +53,10 @@ class RowOrder:
         passes, inside = divmod(step, self.steps_per_pass)
         return passes * self.n_rows + min(inside * self.rows_per_step, self.n_rows)
 
+    def step_using(self, row: int) -> int:
+        """The first optimizer step that uses a row; steps count from 1."""
+        return row // self.rows_per_step + 1
+
     def rows_of(self, step: int, offset: int, count: int) -> range:
         """``count`` rows from ``offset`` within the step, fewer (or none) at the end of a pass."""
         start = (step % self.steps_per_pass) * self.rows_per_step + offset

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from coemerge.corpus.arms import ArmsConfig, Assignment, Cell, get_arm
+from coemerge.corpus.arms import ArmsConfig, Assignment, Cell, get_arm, period
 from coemerge.prompts.tasks import TASKS, get_task
-from coemerge.worlds.facts import World
+from coemerge.worlds.facts import Relation, World
 
-TIMINGS = ("uniform", "burst", "spaced", "once", "window")
+TIMINGS = ("uniform", "burst", "spaced", "once", "window", "injections")
 NO_ARM = "auxiliary"
 TASK_CODES = {name: code for code, name in enumerate(TASKS)}
 TASK_NAMES = tuple(TASKS)
@@ -36,7 +36,8 @@ class TimingConfig:
     """When the documents of a cell fall, within the window [start, stop) of training.
 
     ``uniform``: independent times; ``burst``: all at one random time; ``spaced``: evenly, with a
-    random phase; ``once``: one document only; ``window``: uniform, start and stop given here.
+    random phase; ``once``: one document only; ``window``: uniform, start and stop given here;
+    ``injections``: evenly, at the same moments for all facts.
     """
 
     kind: str = "uniform"
@@ -86,102 +87,163 @@ def build_plan(world: World, config: PlanConfig, seed: int) -> Plan:
     in both the route and the answered format.
     """
     check_plan_config(config)
-    arms = [NO_ARM, *config.arms.shares]
-    arm_codes = np.zeros(len(world.facts), dtype=np.int8)
-    details: dict[str, int] = {"": 0}
-    detail_codes = np.zeros(len(world.facts), dtype=np.int16)
-    assigned: dict[str, tuple[Assignment, int, int]] = {}
-    linked = {r.root for r in world.relations.values() if r.root != r.relation_id}
+    patterns = _Patterns(config)
+    codes = np.zeros(len(world.facts), dtype=np.int32)
+    roots_first = sorted(world.relations.items(), key=lambda item: item[1].root != item[0])
+    linked = {r.root for name, r in world.relations.items() if r.root != name}
     blocks = []
-    for name, relation in sorted(world.relations.items(), key=lambda item: item[1].root != item[0]):
-        positions = world.positions[name]
+    for name, relation in roots_first:
+        positions = np.arange(world.positions[name].start, world.positions[name].stop)
+        tasks = available_tasks(relation, config.tasks)
+        if not len(positions):
+            continue
         if relation.root != name:
-            rows = _follow(world, positions, assigned, config, arm_codes, detail_codes)
-        elif relation.auxiliary and name not in linked:
-            cells = _with_counts(tuple(Cell(t) for t in config.auxiliary), config.auxiliary, config)
-            rows = [(fact, *cell) for fact in positions for cell in cells]
-        else:
-            rows = []
-            available = _tasks_of(world, name, config.tasks)
-            for fact, arm, rank in _randomise(world, positions, config.arms.shares, seed):
-                assignment = get_arm(arm)(rank, available, config.arms)
-                arm_codes[fact] = arms.index(arm)
-                detail_codes[fact] = details.setdefault(assignment.detail, len(details))
-                rows += [
-                    (fact, *c) for c in _with_counts(assignment.cells, config.documents, config)
+            codes[positions] = codes[world.columns.root_positions(name)]
+            blocks.append(patterns.cells(positions, codes[positions], restated=True))
+            continue
+        if relation.auxiliary and name not in linked:
+            codes[positions] = patterns.auxiliary()
+        elif tasks:
+            arms, ranks = _randomise(world, name, config.arms.shares, seed)
+            codes[positions] = patterns.codes(arms, ranks, tasks)
+        blocks.append(patterns.cells(positions, codes[positions]))
+    arm_codes, detail_codes = patterns.arm_codes[codes], patterns.detail_codes[codes]
+    cells = np.concatenate([np.empty(0, CELL_DTYPE), *blocks])
+    return Plan(cells, patterns.arms, arm_codes, detail_codes, tuple(patterns.details))
+
+
+def available_tasks(relation: Relation, tasks: Sequence[str]) -> list[str]:
+    """The formats that make sense for a relation: two-hop needs a bridge, and a relation may name
+    its formats itself (two-step forms follow the format that they end in)."""
+    return [
+        task
+        for task in tasks
+        if (relation.bridge is not None or get_task(task).base != "multihop")
+        and (relation.formats is None or get_task(task).base in relation.formats)
+    ]
+
+
+class _Patterns:
+    """The few distinct ways in which facts are shown; each fact refers to one by its code.
+
+    Code 0 shows nothing and belongs to no arm. ``_rows[code]`` are its CELL_DTYPE rows, the fact
+    left open.
+    """
+
+    def __init__(self, config: PlanConfig) -> None:
+        self._config = config
+        self.arms = (NO_ARM, *_active(config.arms.shares))
+        self.details: dict[str, int] = {"": 0}
+        self._rows: list[np.ndarray] = []
+        self._restated: list[bool] = []
+        self._arm_codes: list[int] = []
+        self._details: list[int] = []
+        self._known: dict[tuple[int, Assignment], int] = {}
+        self._add(0, Assignment(()), config.documents)
+
+    @property
+    def arm_codes(self) -> np.ndarray:
+        return np.array(self._arm_codes, dtype=np.int8)
+
+    @property
+    def detail_codes(self) -> np.ndarray:
+        return np.array(self._details, dtype=np.int16)
+
+    def auxiliary(self) -> int:
+        """The code of relations that have no arms."""
+        cells = tuple(Cell(task) for task in self._config.auxiliary)
+        return self._add(0, Assignment(cells), self._config.auxiliary)
+
+    def codes(self, arms: np.ndarray, ranks: np.ndarray, tasks: Sequence[str]) -> np.ndarray:
+        """Of facts by their arm (index into the shares) and rank within it."""
+        config = self._config.arms
+        lap = period(tasks, config)
+        table = np.array(
+            [
+                [
+                    self._add(1 + which, get_arm(arm)(rank, tasks, config), self._config.documents)
+                    for rank in range(lap)
                 ]
-                if name in linked:
-                    codes = (int(arm_codes[fact]), int(detail_codes[fact]))
-                    assigned[world.facts[fact].fact_id] = (assignment, *codes)
-        blocks.append(np.array(rows, dtype=CELL_DTYPE))
-    all_cells = np.concatenate([np.empty(0, CELL_DTYPE), *blocks])
-    return Plan(all_cells, tuple(arms), arm_codes, detail_codes, tuple(details))
+                for which, arm in enumerate(_active(config.shares))
+            ]
+        )
+        return table[arms, ranks % lap]
+
+    def cells(self, positions: np.ndarray, codes: np.ndarray, restated: bool = False) -> np.ndarray:
+        """CELL_DTYPE rows of the facts, one after the other. With ``restated``, of facts that
+        follow another one: none where its arm withholds them."""
+        sizes = np.array([len(rows) for rows in self._rows])
+        if restated:
+            sizes = sizes * np.array(self._restated)
+        starts = np.concatenate([[0], np.cumsum([len(rows) for rows in self._rows])])
+        counts = sizes[codes]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        cells = np.concatenate(self._rows)[np.repeat(starts[codes], counts) + within]
+        cells["fact"] = np.repeat(positions, counts)
+        return cells
+
+    def _add(self, arm: int, assignment: Assignment, counts: dict[str, int]) -> int:
+        key = (arm, assignment)
+        if key not in self._known:
+            self._known[key] = len(self._rows)
+            rows = _with_counts(assignment.cells, counts, self._config)
+            self._rows.append(np.array([(0, *row) for row in rows], dtype=CELL_DTYPE))
+            self._restated.append(assignment.restated)
+            self._arm_codes.append(arm)
+            self._details.append(self.details.setdefault(assignment.detail, len(self.details)))
+        return self._known[key]
 
 
 def _randomise(
-    world: World, positions: range, shares: dict[str, float], seed: int
-) -> list[tuple[int, str, int]]:
-    """(fact, arm, rank within arm) in order of fact.
+    world: World, relation_id: str, shares: dict[str, float], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(arm, rank within the arm) of every fact of a relation; arms by their place among those with
+    a share.
 
     Stratified by object: facts in random order, those with one object side by side, are dealt to
     the arms in proportion. No object then belongs to one arm alone more than it must.
     """
-    facts = [world.facts[i] for i in positions]
-    salt = list(facts[0].relation_id.encode())
-    rng = np.random.default_rng([seed, *salt])
-    objects = sorted({fact.object for fact in facts})
-    place = dict(zip(objects, rng.random(len(objects)), strict=True))
-    key = [(place[fact.object], u) for fact, u in zip(facts, rng.random(len(facts)), strict=True)]
-    weights = np.array(list(shares.values()), dtype=float)
-    arms, weights = list(shares), weights / weights.sum()
-    owed = rng.random(len(weights)) * weights  # a random start: no arm is always served first
-    counts = dict.fromkeys(arms, 0)
-    placed = []
-    for k in sorted(range(len(facts)), key=key.__getitem__):
-        owed += weights
-        chosen = int(np.argmax(np.where(weights > 0, owed, -np.inf)))
+    ranks = world.columns.object_ranks(relation_id)
+    rng = np.random.default_rng([seed, *relation_id.encode()])
+    objects = world.candidates[relation_id]
+    occurring = sorted(np.unique(ranks), key=objects.__getitem__)
+    place = np.zeros(len(objects))
+    place[occurring] = rng.random(len(occurring))
+    order = np.lexsort((rng.random(len(ranks)), place[ranks]))
+    weights = np.array(list(_active(shares).values()), dtype=float)
+    weights /= weights.sum()
+    owed = (rng.random(len(weights)) * weights).tolist()  # random: no arm is always served first
+    step = weights.tolist()
+    counts = [0] * len(step)
+    arm_of, rank_of = np.zeros(len(ranks), dtype=np.int8), np.zeros(len(ranks), dtype=np.int32)
+    for k in order.tolist():
+        owed = [o + w for o, w in zip(owed, step, strict=True)]
+        chosen = owed.index(max(owed))
         owed[chosen] -= 1
-        placed.append((positions[k], arms[chosen], counts[arms[chosen]]))
-        counts[arms[chosen]] += 1
-    return sorted(placed)
+        arm_of[k], rank_of[k] = chosen, counts[chosen]
+        counts[chosen] += 1
+    return arm_of, rank_of
+
+
+def _active(shares: dict[str, float]) -> dict[str, float]:
+    return {arm: share for arm, share in shares.items() if share > 0}
 
 
 def answer_counts(world: World, plan: Plan) -> dict[tuple[str, str], np.ndarray]:
     """(relation, task) -> planned documents per object, in the order of the answer set."""
     counts: dict[tuple[str, str], np.ndarray] = {}
-    rank = {
-        name: {obj: k for k, obj in enumerate(objects)}
-        for name, objects in world.candidates.items()
-    }
-    for cell in plan.cells:
-        fact = world.facts[int(cell["fact"])]
-        objects = rank[fact.relation_id]
-        key = (fact.relation_id, get_task(TASK_NAMES[cell["task"]]).base)
-        column = counts.setdefault(key, np.zeros(len(objects), dtype=np.int64))
-        column[objects[fact.object]] += cell["n_documents"]
+    bases = np.array([list(TASKS).index(get_task(name).base) for name in TASK_NAMES])
+    for name, positions in world.positions.items():
+        ranks, size = world.columns.object_ranks(name), len(world.candidates[name])
+        inside = (plan.cells["fact"] >= positions.start) & (plan.cells["fact"] < positions.stop)
+        cells = plan.cells[inside]
+        tasks = bases[cells["task"]]
+        for task in np.unique(tasks):
+            own = cells[tasks == task]
+            answers = ranks[own["fact"] - positions.start]
+            column = np.bincount(answers, weights=own["n_documents"], minlength=size)
+            counts[name, TASK_NAMES[task]] = column.astype(np.int64)
     return counts
-
-
-def _tasks_of(world: World, relation_id: str, tasks: Sequence[str]) -> list[str]:
-    """Without the two-hop task where the relation leads nowhere."""
-    has_bridge = world.relations[relation_id].bridge is not None
-    return [t for t in tasks if t != "multihop" or has_bridge]
-
-
-def _follow(
-    world: World,
-    positions: range,
-    assigned: dict[str, tuple[Assignment, int, int]],
-    config: PlanConfig,
-    arm_codes: np.ndarray,
-    detail_codes: np.ndarray,
-) -> list[tuple]:
-    rows: list[tuple] = []
-    for fact in positions:
-        assignment, arm_codes[fact], detail_codes[fact] = assigned[world.facts[fact].root_id]
-        if assignment.restated:
-            rows += [(fact, *c) for c in _with_counts(assignment.cells, config.documents, config)]
-    return rows
 
 
 def _with_counts(
@@ -275,6 +337,8 @@ def document_times(cells: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
     u = np.where(kind == TIMINGS.index("burst"), per_cell, u)
     spaced = (rank + per_cell) / np.maximum(counts[owner], 1)
     u = np.where(kind == TIMINGS.index("spaced"), spaced.astype(np.float32), u)
+    together = (rank + 0.5) / np.maximum(counts[owner], 1)
+    u = np.where(kind == TIMINGS.index("injections"), together.astype(np.float32), u)
     time = start + u * (stop - start)
     order = np.argsort(time, kind="stable")
     return owner[order], time[order]

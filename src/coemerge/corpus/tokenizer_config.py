@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass
 
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+)
+_SMALLEST = 300  # every byte, the special tokens, and a few merges
+
 
 @dataclass
 class TokenizerConfig:
@@ -9,3 +20,14 @@ class TokenizerConfig:
 
     vocab_size: int = 2048
     sample: int = 20_000
+
+
+def check_tokenizer_config(config: TokenizerConfig) -> None:
+    """Raises ValueError naming the key."""
+    if config.vocab_size < _SMALLEST:
+        raise ValueError(
+            f"corpus.tokenizer.vocab_size: {config.vocab_size} is below {_SMALLEST} "
+            "(256 bytes, special tokens and some merges)"
+        )
+    if config.sample < 1:
+        raise ValueError(f"corpus.tokenizer.sample: must be positive, got {config.sample}")

@@ -1,4 +1,9 @@
-"""A causal LM from settings: any transformers architecture, vocabulary and context as the data."""
+"""A causal LM from settings, or a base model to be continued.
+
+A fresh one takes any transformers architecture, with vocabulary and context as the data.
+"""
+
+from typing import Any
 
 import torch
 from transformers import (
@@ -10,10 +15,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from coemerge.lm.base import CONTEXT_KEYS, Base
+from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.config import ModelConfig
 
 _FROM_DATA = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
-_CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
 
 
 def build_model(
@@ -48,6 +54,58 @@ def build_model(
     return model.train()
 
 
+def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedModel:
+    """A base model in train mode, float32; ``config.config`` changes settings of its configuration.
+
+    Raises ValueError for an architecture that cannot keep packed documents apart, a setting that it
+    does not have or that changes weights, or weights that are not those of the manifest.
+    """
+    hf_config = AutoConfig.from_pretrained(
+        base.directory, local_files_only=True, trust_remote_code=False
+    )
+    _apply_settings(hf_config, config)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        base.directory,
+        config=hf_config,
+        dtype=torch.float32,
+        attn_implementation=attention,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    model, report = loaded
+    faults = {k: sorted(v)[:3] for k, v in report.items() if v and "key" in k}
+    if faults:
+        raise ValueError(f"model.base: the weights in {base.directory} do not fit: {faults}")
+    if base.weights_sha256 and weights_sha256(model) != base.weights_sha256:
+        raise ValueError(
+            f"model.base: the weights in {base.directory} are not those of its manifest (expected "
+            f"hash {base.weights_sha256[:16]}, found {weights_sha256(model)[:16]}): use another "
+            "checkpoint, or train again"
+        )
+    assert isinstance(model, PreTrainedModel)
+    return model.train()
+
+
+def _apply_settings(hf_config: PretrainedConfig, config: ModelConfig) -> None:
+    """Changes the base's configuration by ``config.config``. Raises ValueError."""
+    if type(hf_config) not in MODEL_FOR_CAUSAL_LM_MAPPING or _context_key(hf_config) is None:
+        raise ValueError(
+            f"model.base: {hf_config.model_type!r} is not a causal LM of transformers with a fixed "
+            "context (packed documents need position ids)"
+        )
+    unknown = [key for key in config.config if not hasattr(hf_config, key)]
+    if unknown:
+        raise ValueError(f"model.config: {type(hf_config).__name__} has no {', '.join(unknown)}")
+    for key, value in config.config.items():
+        setattr(hf_config, key, value)
+
+
+def _context_key(hf_config: PretrainedConfig | None) -> str | None:
+    return next((key for key in CONTEXT_KEYS if hasattr(hf_config, key)), None)
+
+
 def _check(config: ModelConfig, context: int) -> str:
     """The name under which this architecture keeps its context length. Raises ValueError."""
     known: PretrainedConfig | None
@@ -55,7 +113,7 @@ def _check(config: ModelConfig, context: int) -> str:
         known = AutoConfig.for_model(config.architecture)
     except ValueError:
         known = None
-    context_key = next((key for key in _CONTEXT_KEYS if hasattr(known, key)), None)
+    context_key = _context_key(known)
     if type(known) not in MODEL_FOR_CAUSAL_LM_MAPPING or context_key is None:
         raise ValueError(
             f"model.architecture: {config.architecture!r} is not a causal LM of transformers with "

@@ -7,10 +7,17 @@ from typing import Any
 @dataclass
 class ModelConfig:
     """``architecture`` is a transformers model type (gpt2, gpt_neox, llama, ...); ``config`` holds
-    keyword arguments of its configuration class. Vocabulary and context come from the data."""
+    keyword arguments of its configuration class. Vocabulary and context come from the data.
+
+    With ``base`` (a run, a checkpoint, a folder, or a hub id with ``revision``) training continues
+    that model, with its own tokenizer: ``architecture`` stays empty and ``config`` may change
+    settings without weights, such as dropout.
+    """
 
     architecture: str = "gpt2"
     config: dict[str, Any] = field(default_factory=dict)
+    base: str | None = None
+    revision: str | None = None
     attention: str = "auto"
 
 
@@ -50,6 +57,17 @@ class TrainerConfig:
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def check_model_choice(model: ModelConfig) -> None:
+    """Raises ValueError unless there is a base or an architecture, and not both."""
+    if model.base and model.architecture:
+        raise ValueError(
+            f"model.base brings its own architecture, not {model.architecture!r}: add "
+            "model=pretrained"
+        )
+    if not model.base and not model.architecture:
+        raise ValueError("model.base: name a run, a checkpoint, a folder or a hub id")
 
 
 def check_training_config(

@@ -15,10 +15,18 @@ from coemerge.lm.config import OptimizerConfig
 
 
 class LanguageModule(lightning.LightningModule):
-    """Wraps a transformers model. ``grad_norm`` and ``last_loss`` are for callbacks to read."""
+    """Wraps a transformers model. ``grad_norm`` and ``last_loss`` are for callbacks to read.
 
-    def __init__(self, model: PreTrainedModel, optimizer: OptimizerConfig, max_steps: int) -> None:
+    Dropout, where a model has some, is a function of (seed, step, micro-batch, rank), so that an
+    interrupted run draws the same masks as an uninterrupted one.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, optimizer: OptimizerConfig, max_steps: int, seed: int = 0
+    ) -> None:
         super().__init__()
+        self._seed = seed
+        self._place = (-1, -1)
         self.model = model
         self._optimizer = optimizer
         self._max_steps = max_steps
@@ -28,12 +36,18 @@ class LanguageModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Positions restart with each document and no mask is passed: transformers then keeps
         attention within documents (see ``corpus.packing.position_ids``)."""
+        self._seed_dropout()
         logits = self.model(
             input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
         ).logits
         loss = weighted_loss(logits, batch["labels"], batch["weights"])
         self.last_loss = loss.detach()
         return loss
+
+    def _seed_dropout(self) -> None:
+        step = self.trainer.global_step
+        self._place = (step, self._place[1] + 1 if self._place[0] == step else 0)
+        torch.manual_seed(hash((self._seed, *self._place, self.global_rank)) % 2**63)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = torch.optim.AdamW(

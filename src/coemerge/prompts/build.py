@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from transformers import PreTrainedTokenizerFast
-
-from coemerge.prompts.encoding import encode_documents
-from coemerge.prompts.options import OptionSets
+from coemerge.prompts.encoding import Encoder, encode_documents
+from coemerge.prompts.options import AnswerCounts, OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import Options, Split, Task, chance_level
 from coemerge.prompts.templates import TemplateBook
@@ -18,7 +16,8 @@ class Prompt:
     """One prompt to score (methods 2.2). Spans are token spans [a, b) in ``ids``.
 
     ``answer_pos`` is the index whose logits predict the first answer token. ``candidate_ids`` are
-    the first tokens of all allowed answers (the answer set, the letters, or yes and no).
+    the first tokens of all allowed answers (the answer set, the letters, or yes and no). ``chance``
+    is a uniform guesser's, ``prior`` that of one who knows how often each answer is right.
     ``variant`` numbers the rotations or polarities of one paraphrase.
     """
 
@@ -40,6 +39,7 @@ class Prompt:
     subject_span: Span
     relation_spans: tuple[Span, ...]
     chance: float
+    prior: float
 
     @property
     def answer_pos(self) -> int:
@@ -55,13 +55,16 @@ class PromptBuilder:
         book: TemplateBook,
         renderer: Renderer,
         option_sets: OptionSets,
-        tokenizer: PreTrainedTokenizerFast,
+        encoder: Encoder,
+        answer_counts: AnswerCounts,
     ) -> None:
         self._world = world
         self._book = book
         self._renderer = renderer
         self._options = option_sets
-        self._tokenizer = tokenizer
+        self._encoder = encoder
+        self._counts = answer_counts
+        self._allowed: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def build(self, facts: Sequence[Fact], tasks: Sequence[Task]) -> Iterator[Prompt]:
         """All prompts of ``facts`` in ``tasks``: seen and held-out paraphrases, all variants."""
@@ -82,8 +85,9 @@ class PromptBuilder:
         rendered = [self._renderer.render(question) for _, _, question in plan]
         allowed = self._allowed_ids(fact, task)
         chance = chance_level(task, len(self._world.candidates[self._answer_relation(fact, task)]))
+        prior = self._prior(fact, task, chance)
         for (kind, variant, question), text, encoded in zip(
-            plan, rendered, encode_documents(self._tokenizer, rendered), strict=True
+            plan, rendered, encode_documents(self._encoder, rendered), strict=True
         ):
             template_id = question.template_id
             yield Prompt(
@@ -105,6 +109,7 @@ class PromptBuilder:
                 subject_span=encoded.subject,
                 relation_spans=encoded.relation_spans,
                 chance=chance,
+                prior=prior,
             )
 
     def _questions(
@@ -134,14 +139,25 @@ class PromptBuilder:
         return bridge if task.base == "multihop" and bridge else fact.relation_id
 
     def _allowed_ids(self, fact: Fact, task: Task) -> tuple[int, ...]:
-        if task.n_options:
-            words: Sequence[str] = self._renderer.letters[: task.n_options]
-        elif task.base == "verification":
-            words = self._renderer.yes_no
-        else:
-            words = self._world.candidates[self._answer_relation(fact, task)]
-        pieces = self._tokenizer([f" {w}" for w in words], add_special_tokens=False)["input_ids"]
-        return tuple(p[0] for p in pieces)
+        key = (self._answer_relation(fact, task), task.base)
+        if key not in self._allowed:
+            words: Sequence[str] = self._world.candidates[key[0]]
+            if task.n_options:
+                words = self._renderer.letters[: task.n_options]
+            elif task.base == "verification":
+                words = self._renderer.yes_no
+            first = (ids[0] for ids in self._encoder.answer_ids(words))
+            self._allowed[key] = tuple(dict.fromkeys(first))
+        return self._allowed[key]
+
+    def _prior(self, fact: Fact, task: Task, chance: float) -> float:
+        """How often a guesser who knows only the answers' frequencies in training is right."""
+        relation = self._answer_relation(fact, task)
+        counts = self._counts.get((fact.relation_id, task.base))
+        if task.kind == "discriminative" or task.base == "multihop" or counts is None:
+            return chance
+        rank = self._world.candidates[relation].index(fact.object)
+        return float(counts[rank] / max(counts.sum(), 1))
 
 
 def _polarity(question: Question) -> str:

@@ -1,16 +1,20 @@
 """Settings of the prompts; free of heavy imports, so that they can be checked at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coemerge.prompts.generic import phrasings_from
 from coemerge.prompts.render import Frames, check_frames
 from coemerge.prompts.templates import TemplateBook, load_templates
+from coemerge.worlds.facts import World
 
 
 @dataclass
 class PromptsConfig:
     """``templates_dir`` holds one YAML file per relation. The other fields are the frames around a
-    phrasing (see ``render.Frames``)."""
+    phrasing (see ``render.Frames``). ``facts_per_relation`` bounds how many facts of a relation
+    are scored (null: all)."""
 
     templates_dir: str = ""
     n_held_out: int = 3
@@ -23,7 +27,7 @@ class PromptsConfig:
     yes: str = "yes"
     no: str = "no"
     blank: str = "___"
-    facts_per_relation: int | None = None
+    facts_per_relation: int | None = 200
 
     def frames(self) -> Frames:
         """Raises ValueError if two formats share their first word."""
@@ -45,8 +49,16 @@ class PromptsConfig:
             )
         return frames
 
-    def book(self, relation_ids: list[str]) -> TemplateBook:
-        return load_templates(Path(self.templates_dir), relation_ids, self.n_held_out)
+    def book(self, world: World, also: Sequence[str] = ()) -> TemplateBook:
+        """Phrasings of a world's relations, and of the relations in ``also``: from the world's own
+        wordings where it brings them, else from files. Raises ValueError naming file and entry."""
+        files = [name for name in (*world.relations, *also) if name not in world.wordings]
+        book = load_templates(Path(self.templates_dir), files, self.n_held_out)
+        made = {
+            name: phrasings_from(world.relations[name], wordings)
+            for name, wordings in world.wordings.items()
+        }
+        return TemplateBook({**made, **book.phrasings}, self.n_held_out)
 
     def answer_words(self) -> list[str]:
         return [*self.letters, self.yes, self.no]

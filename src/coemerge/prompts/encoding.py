@@ -4,6 +4,7 @@ A prompt and its answer are tokenised together and cut at the answer's first cha
 ids of a question to be scored are the very ids that training showed.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,52 +27,92 @@ class Encoded:
     relation_spans: tuple[Span, ...]
 
 
-def encode_documents(
-    tokenizer: PreTrainedTokenizerFast, rendered: Sequence[Rendered]
-) -> Iterator[Encoded]:
+class Encoder:
+    """A tokenizer as this project uses it, its own or a base model's.
+
+    ``prefix`` is what the tokenizer puts before every text (a beginning-of-sequence token, or
+    nothing): documents and prompts alike start with it. ``eos`` closes a document, ``pad`` fills up
+    rows (their own token where there is none: padding takes no part in the loss).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ValueError(
+                f"the tokenizer of {tokenizer.name_or_path!r} has no end-of-sequence token, which "
+                "closes every document: set eos_token in its tokenizer_config.json"
+            )
+        self._backend = tokenizer.backend_tokenizer
+        self.size = len(tokenizer)
+        self.eos = int(tokenizer.eos_token_id)
+        self.pad = self.eos if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+        plain = tokenizer("x", add_special_tokens=False)["input_ids"]
+        whole = tokenizer("x")["input_ids"]
+        starts = (k for k in range(len(whole)) if whole[k : k + len(plain)] == plain)
+        self.prefix: list[int] = whole[: next(starts, 0)]
+
+    def encode(self, texts: Sequence[str]) -> list[tuple[list[int], list[Span]]]:
+        """(ids with the prefix, character span of each) per text; the prefix has empty spans."""
+        return [
+            ([*self.prefix, *item.ids], [*((0, 0) for _ in self.prefix), *item.offsets])
+            for item in self._backend.encode_batch(list(texts), add_special_tokens=False)
+        ]
+
+    def answer_ids(self, words: Sequence[str]) -> list[list[int]]:
+        """The tokens of each word where it follows other text after a space."""
+        anchor = "Answer:"
+        encoded = self.encode([f"{anchor} {word}" for word in words])
+        return [
+            ids[slice(*token_span(offsets, (len(anchor) + 1, len(anchor) + 1 + len(word))))]
+            for (ids, offsets), word in zip(encoded, words, strict=True)
+        ]
+
+
+def encode_documents(encoder: Encoder, rendered: Sequence[Rendered]) -> Iterator[Encoded]:
     """Encodes a batch. Raises ValueError where prompt and answer share a token."""
-    texts = [f"{r.prompt} {r.answer}." for r in rendered]
-    encodings = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
-    for item, ids, offsets in zip(
-        rendered, encodings["input_ids"], encodings["offset_mapping"], strict=True
-    ):
+    encodings = encoder.encode([r.document for r in rendered])
+    for item, (ids, offsets) in zip(rendered, encodings, strict=True):
         yield _with_spans(item, ids, offsets)
 
 
 def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
     end = len(item.prompt) + 1 + len(item.answer)
-    answer = _token_span(offsets, (len(item.prompt) + 1, end))
+    answer = token_span(offsets, (len(item.prompt) + 1, end))
     if not len(item.prompt) <= offsets[answer[0]][0] or offsets[answer[1] - 1][1] != end:
         raise ValueError(
             f"the tokenizer joins the answer {item.answer!r} with its surroundings in "
             f"{item.prompt!r}: choose a tokenizer that splits at spaces and punctuation"
         )
-    subject = _token_span(offsets, item.subject)
-    phrase = _token_span(offsets, item.phrase)
+    subject = token_span(offsets, item.subject)
+    phrase = token_span(offsets, item.phrase)
     stop = min(phrase[1], answer[0] - 1)
     spans = ((phrase[0], min(subject[0], stop)), (subject[1], stop))
     return Encoded(ids, answer, subject, tuple(s for s in spans if s[0] < s[1]))
 
 
-def _token_span(offsets: Sequence[Span], characters: Span) -> Span:
+def token_span(offsets: Sequence[Span], characters: Span) -> Span:
     """Tokens that overlap the characters; leading spaces belong to the token that follows them."""
     inside = [i for i, (a, b) in enumerate(offsets) if a < characters[1] and b > characters[0]]
     return inside[0], inside[-1] + 1
 
 
-def check_single_tokens(tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> None:
+def check_single_tokens(encoder: Encoder, words: Sequence[str]) -> None:
     """Each answer must be one token of its own after a space (methods 2.3).
 
     Raises ValueError naming the words that are split or share a first token.
     """
-    ids = tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]
+    ids = encoder.answer_ids(words)
     split = [word for word, pieces in zip(words, ids, strict=True) if len(pieces) != 1]
     if split:
         raise ValueError(
             f"{len(split)} answers are not single tokens ({', '.join(split[:5])} ...): "
             "raise corpus.tokenizer.vocab_size"
         )
-    firsts = [pieces[0] for pieces in ids]
-    twins = [word for word, first in zip(words, firsts, strict=True) if firsts.count(first) > 1]
+    twins = words_sharing_a_start(words, ids)
     if twins:
         raise ValueError(f"answers share a first token: {', '.join(twins[:10])}")
+
+
+def words_sharing_a_start(words: Sequence[str], ids: Sequence[list[int]]) -> list[str]:
+    """Words whose first token is another word's too: by that token alone they look alike."""
+    count = Counter(pieces[0] for pieces in ids)
+    return [word for word, pieces in zip(words, ids, strict=True) if count[pieces[0]] > 1]

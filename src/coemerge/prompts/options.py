@@ -110,17 +110,23 @@ class OptionSets:
     def _probabilities(self, fact: Fact, task: Task, n: int) -> np.ndarray:
         """Of each object as a distractor, [C]; the right answer has none."""
         counts = self._counts.get((fact.relation_id, task.base))
-        own = self._rank[fact.relation_id][fact.object]
-        if counts is None or np.count_nonzero(np.delete(counts, own)) < n + 1:
+        if counts is None:
             return self._even(fact)
         weights = counts.astype(float)
-        weights[own] = 0.0
+        weights[self._true_ranks(fact)] = 0.0
+        if np.count_nonzero(weights) < n + 1:
+            return self._even(fact)
         return weights / weights.sum()
 
     def _even(self, fact: Fact) -> np.ndarray:
         weights = np.ones(self._size(fact))
-        weights[self._rank[fact.relation_id][fact.object]] = 0.0
+        weights[self._true_ranks(fact)] = 0.0
         return weights / weights.sum()
+
+    def _true_ranks(self, fact: Fact) -> list[int]:
+        """Of all right answers: none of them may stand as a wrong one."""
+        ranks = self._rank[fact.relation_id]
+        return [ranks[obj] for obj in self._world.true_objects(fact) if obj in ranks]
 
     def _size(self, fact: Fact) -> int:
         return len(self._world.candidates[fact.relation_id])

@@ -1,4 +1,4 @@
-"""The text of one question and its answer. A document is ``prompt + " " + answer + "."``.
+"""The text of one question and its answer. A document is the two, closed with a full stop.
 
 Every format starts with a cue of its own, and lettered options come right after it: an option's
 slot can then be read off its position, so a small model only has to learn the match.
@@ -56,6 +56,17 @@ class Rendered:
     answer: str
     subject: Span
     phrase: Span
+
+    @property
+    def document(self) -> str:
+        """Without a full stop after an answer that ends in a mark itself: a tokenizer may join
+        them."""
+        return f"{self.prompt} {self.answer}{'.' if self.answer[-1:].isalnum() else ''}"
+
+    @property
+    def answer_span(self) -> Span:
+        start = len(self.prompt) + 1
+        return start, start + len(self.answer)
 
 
 class Renderer:

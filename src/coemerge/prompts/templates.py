@@ -73,7 +73,7 @@ def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
             problems.append(f"{path}: {key!r} needs a list of more than {n_held_out} phrasings")
             continue
         for number, entry in enumerate(entries, start=1):
-            problem = _slot_problem(key, entry)
+            problem = slot_problem(key, entry)
             if problem is None and entries.index(entry) + 1 < number:
                 problem = f"repeats entry {entries.index(entry) + 1}"
             if problem:
@@ -81,7 +81,8 @@ def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
     return problems
 
 
-def _slot_problem(key: str, entry: object) -> str | None:
+def slot_problem(key: str, entry: object) -> str | None:
+    """What is wrong with the slots of one phrasing, or None."""
     if not isinstance(entry, str):
         return "expected text"
     wanted = {SUBJECT: 1, OBJECT: int(key in _WITH_OBJECT)}

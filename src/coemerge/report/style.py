@@ -14,6 +14,7 @@ TASK_COLOURS = {
     "verification": "#CC79A7",
     "multihop": "#000000",
 }
+VARIANT_COLOURS = {"once": "#56B4E9", "repeated": "#D55E00", "reworded": "#009E73"}
 DISCRIMINATIVE = ("mcqa", "negmcqa", "verification")
 
 

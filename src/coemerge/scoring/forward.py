@@ -45,11 +45,12 @@ class Answers:
 
 @torch.no_grad()
 def score_prompts(
-    model: nn.Module, questions: Sequence[Question], tokens_per_batch: int = 8192
+    model: nn.Module, questions: Sequence[Question], tokens_per_batch: int | None = None
 ) -> Answers:
     """Scores all questions; the model's mode, gradients and random state are left as found.
 
-    ``tokens_per_batch`` bounds a batch. Raises ValueError on an empty answer.
+    ``tokens_per_batch`` bounds a batch; None takes what suits the device (on a CPU, batches that
+    stay in cache are fastest). Raises ValueError on an empty answer.
     """
     if any(not q.answer_ids for q in questions):
         raise ValueError("a question has an empty answer: nothing can be scored")
@@ -57,6 +58,7 @@ def score_prompts(
     rank = torch.zeros(len(questions), dtype=torch.long)
     correct = torch.zeros(len(questions), dtype=torch.bool)
     device = next(model.parameters()).device
+    tokens_per_batch = tokens_per_batch or (2048 if device.type == "cpu" else 65_536)
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
         for index in _batches(questions, tokens_per_batch):
             batch = [questions[i] for i in index]

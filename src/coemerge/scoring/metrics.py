@@ -6,26 +6,25 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from coemerge.scoring.config import BASES
 from coemerge.scoring.forward import Answers, chance_normalised, score_prompts
 from coemerge.scoring.probe import Probe
 
 _SUMS = ("p_first", "p_full", "nll", "score", "accuracy")
-SCORE_BASES = ("first", "cand")
 
 
 class PromptScores(Metric):
     """Per cell of a probe, the mean over its prompts. States are sums, so ranks add up.
 
-    ``score_base``: ``first`` normalises the probability in the full vocabulary, ``cand`` the share
-    among the allowed answers (methods 2.5).
+    ``score_base`` names the probability that is normalised (see ``ScoreConfig``).
     """
 
     full_state_update = False
 
-    def __init__(self, n_cells: int, score_base: str = "first", **kwargs: Any) -> None:
+    def __init__(self, n_cells: int, score_base: str = "full", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if score_base not in SCORE_BASES:
-            raise ValueError(f"score_base: {score_base!r} not in {SCORE_BASES}")
+        if score_base not in BASES:
+            raise ValueError(f"score_base: {score_base!r} not in {BASES}")
         self.score_base = score_base
         for name in (*_SUMS, "count"):
             zeros = torch.zeros(n_cells, dtype=torch.float64)
@@ -33,7 +32,7 @@ class PromptScores(Metric):
 
     def update(self, cells: Tensor, answers: Answers, chance: Tensor) -> None:
         """``cells`` and ``chance`` [N] go with the N prompts of ``answers``."""
-        p = answers.p_first if self.score_base == "first" else answers.p_cand
+        p = getattr(answers, f"p_{self.score_base}")
         values = {
             "p_first": answers.p_first,
             "p_full": answers.p_full,
@@ -56,10 +55,10 @@ class PromptScores(Metric):
 def score_probe(
     model: nn.Module,
     probe: Probe,
-    score_base: str = "first",
+    score_base: str = "full",
     rank: int = 0,
     world_size: int = 1,
-    tokens_per_batch: int = 8192,
+    tokens_per_batch: int | None = None,
 ) -> dict[str, Tensor]:
     """Scores a probe on this rank's share of the prompts and reduces over ranks."""
     metric = PromptScores(len(probe.cells), score_base)

@@ -34,8 +34,11 @@ class Probe:
         return np.arange(rank, len(self), world_size)
 
 
-def make_probe(prompts: pa.Table) -> Probe:
-    """A probe of all rows of a prompts table (columns: ``tables.records.PromptRecord``)."""
+def make_probe(prompts: pa.Table, chance: str = "uniform") -> Probe:
+    """A probe of all rows of a prompts table (columns: ``tables.records.PromptRecord``).
+
+    ``chance``: whose guesses count as chance (see ``ScoreConfig``).
+    """
     keys = list(zip(*(prompts[c].to_pylist() for c in CELL_COLUMNS), strict=True))
     index: dict[tuple, int] = {}
     cell_of = [index.setdefault(key, len(index)) for key in keys]
@@ -51,8 +54,9 @@ def make_probe(prompts: pa.Table) -> Probe:
             strict=True,
         )
     ]
-    chance = torch.tensor(prompts["chance"].to_pylist(), dtype=torch.float32)
-    return Probe(questions, chance, torch.tensor(cell_of, dtype=torch.long), cells)
+    floor = prompts["prior" if chance == "answer_prior" else "chance"]
+    chances = torch.tensor(floor.to_pylist(), dtype=torch.float32)
+    return Probe(questions, chances, torch.tensor(cell_of, dtype=torch.long), cells)
 
 
 def select_prompts(

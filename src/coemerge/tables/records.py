@@ -17,7 +17,7 @@ def column(doc: str, key: bool = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class FactRecord:
-    """data/facts.parquet: what is true, and which arm each fact was assigned to."""
+    """data/facts.parquet, and a copy in a run's tables/: what is true, and in which arm."""
 
     table: ClassVar[str] = "facts"
     fact_index: int = column("position in the world; documents.bin refers to it", key=True)
@@ -69,6 +69,7 @@ class PromptRecord:
     relation_spans: list[int] = column("flattened spans of the phrasing outside the subject")
     answer_pos: int = column("index whose logits predict the first answer token")
     chance: float = column("probability of the right answer under uniform guessing")
+    prior: float = column("the same for a guesser who knows how often each answer is right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,30 @@ class PromptScoreRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OldFactsRecord(PromptScoreRecord):
+    """tables/old_facts.parquet: the same for facts of the run that this one continues."""
+
+    table: ClassVar[str] = "old_facts"
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionsRecord(PromptScoreRecord):
+    """tables/injections.parquet: the same for injected facts, at many steps around injections."""
+
+    table: ClassVar[str] = "injections"
+
+
+@dataclass(frozen=True, slots=True)
+class InjectionStepsRecord:
+    """tables/injection_steps.parquet: which optimizer steps used the documents of an injection."""
+
+    table: ClassVar[str] = "injection_steps"
+    injection: int = column("number, from 1", key=True)
+    first_step: int = column("first optimizer step that used one of its documents", key=True)
+    last_step: int = column("last one", key=True)
+
+
+@dataclass(frozen=True, slots=True)
 class AcquisitionRecord:
     """tables/acquisition.parquet: derived from prompt_scores, averaged over paraphrases."""
 
@@ -150,6 +175,9 @@ RECORDS: dict[str, type] = {
         TrainingRecord,
         ExposureRecord,
         PromptScoreRecord,
+        OldFactsRecord,
+        InjectionsRecord,
+        InjectionStepsRecord,
         AcquisitionRecord,
     )
 }

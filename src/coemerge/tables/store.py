@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,19 @@ def write_table(
 ) -> None:
     """Writes beside the target, then renames: a reader never sees half a file."""
     save_table(path, make_table(name, columns, provenance))
+
+
+def write_table_parts(
+    path: Path, name: str, parts: Iterable[Columns], provenance: Mapping[str, Any] | None = None
+) -> None:
+    """As ``write_table``, one row group per part: memory holds one part at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    schema = make_table(name, {c: [] for c in table_schema(name).names}, provenance).schema
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for part in parts:
+            writer.write_table(make_table(name, part, provenance))
+    os.replace(temporary, path)
 
 
 def save_table(path: Path, table: pa.Table) -> None:

@@ -23,13 +23,19 @@ _REFLEXIVE_VERBS = ("sees", "knows", "likes", "trusts")
 
 @dataclass(frozen=True, slots=True)
 class MinimalPair:
-    """``prefix + good`` is grammatical, ``prefix + bad`` is not; they differ in one word."""
+    """``prefix good suffix`` is grammatical, ``prefix bad suffix`` is not.
+
+    The two differ in one span. Where ``cue_follows``, only the suffix tells which is right, so that
+    whole sentences have to be compared; else the word after the prefix decides.
+    """
 
     phenomenon: str
     word_class: str
     prefix: str
     good: str
     bad: str
+    suffix: str = ""
+    cue_follows: bool = False
 
 
 def noun_form(noun: str, number: str) -> str:

@@ -5,7 +5,7 @@ The assignment of objects is balanced: each run of C subjects gets each of the C
 that guessing the most frequent answer is worth no more than chance 1/C.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 import yaml
 
-from coemerge.worlds.facts import Fact, Relation, World, check_world, fact_id
+from coemerge.worlds.facts import Fact, FactColumns, Relation, World, check_world, fact_id
 from coemerge.worlds.names import invent_words
 
 _MAX_NAME_POOL = 512
@@ -56,7 +56,7 @@ class SyntheticWorldConfig:
         """Raises ValueError listing every faulty key; needs no more than the configuration."""
         _check_config(self)
 
-    def build(self) -> World:
+    def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         return build_synthetic_world(self)
 
 
@@ -86,7 +86,7 @@ def build_synthetic_world(config: SyntheticWorldConfig) -> World:
     return world
 
 
-class SyntheticFacts(Sequence[Fact]):
+class SyntheticFacts(FactColumns):
     """The facts, relation after relation, each computed when it is asked for."""
 
     def __init__(
@@ -130,6 +130,23 @@ class SyntheticFacts(Sequence[Fact]):
             synonym_of=original if relation.synonym_of else None,
         )
 
+    def object_ranks(self, relation_id: str) -> np.ndarray:
+        relation = self._by_id[relation_id]
+        n_objects = len(self._entities[relation.range])
+        if relation.inverse_of:
+            return _inverse_permutation(self._seed, relation.inverse_of, n_objects)
+        size = len(self.positions[relation_id])
+        blocks = range(-(-size // n_objects))
+        shuffled = [_shuffled_block(self._seed, relation.root, k, n_objects) for k in blocks]
+        return np.concatenate(shuffled)[:size]
+
+    def root_positions(self, relation_id: str) -> np.ndarray:
+        relation = self._by_id[relation_id]
+        start = self.positions[relation.root].start
+        if relation.inverse_of:
+            return start + self.object_ranks(relation_id)
+        return start + np.arange(len(self.positions[relation_id]))
+
     def _pair(self, relation: Relation, row: int) -> tuple[str, str]:
         domain, objects = self._entities[relation.domain], self._entities[relation.range]
         return domain[row], objects[self._object_row(relation, row)]
@@ -137,8 +154,7 @@ class SyntheticFacts(Sequence[Fact]):
     def _object_row(self, relation: Relation, row: int) -> int:
         n_objects = len(self._entities[relation.range])
         if relation.inverse_of:
-            forward = _shuffled_block(self._seed, relation.inverse_of, 0, n_objects)
-            return int(np.flatnonzero(forward == row)[0])
+            return int(_inverse_permutation(self._seed, relation.inverse_of, n_objects)[row])
         block, offset = divmod(row, n_objects)
         return int(_shuffled_block(self._seed, relation.root, block, n_objects)[offset])
 
@@ -148,6 +164,12 @@ class SyntheticFacts(Sequence[Fact]):
         root = self._by_id[relation.root]
         root_row = self._object_row(relation, row) if relation.inverse_of else row
         return fact_id(root.relation_id, *self._pair(root, root_row))
+
+
+@lru_cache(maxsize=16)
+def _inverse_permutation(seed: int, relation_id: str, n_objects: int) -> np.ndarray:
+    """Of a bijective relation: for each object the row of its subject."""
+    return np.argsort(_shuffled_block(seed, relation_id, 0, n_objects))
 
 
 @lru_cache(maxsize=4096)

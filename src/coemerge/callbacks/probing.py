@@ -1,0 +1,54 @@
+"""What callbacks that ask questions share: score a probe, store a row per paraphrase."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from coemerge.callbacks.base import ScheduledCallback, add_rows, drop_rows
+from coemerge.callbacks.context import RunContext
+from coemerge.callbacks.schedule import StepSchedule
+from coemerge.lm.module import LanguageModule
+from coemerge.scoring.acquisition import prompt_score_columns
+from coemerge.scoring.metrics import score_probe
+from coemerge.scoring.probe import Probe
+
+
+class ProbingCallback(ScheduledCallback):
+    """Scores probes into ``table``, at the named steps."""
+
+    def __init__(
+        self, run: RunContext, steps: Iterable[int], table: str, tokens_per_batch: int | None
+    ) -> None:
+        super().__init__(run, StepSchedule(first=False, last=False, steps=sorted(set(steps))))
+        self._table = run.table(table)
+        self._tokens_per_batch = tokens_per_batch
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        drop_rows(trainer, self._table)
+        super().on_train_start(trainer, pl_module)
+
+    def score(
+        self, trainer: lightning.Trainer, module: LanguageModule, step: int, probe: Probe
+    ) -> dict[str, Tensor]:
+        """Means per cell of the probe; they are stored as rows of the table."""
+        means = score_probe(
+            module.model,
+            probe,
+            self.run.score.base,
+            trainer.global_rank,
+            trainer.world_size,
+            self._tokens_per_batch,
+        )
+        columns = prompt_score_columns(step, probe.cells, _cell_chance(probe), means)
+        add_rows(trainer, self._table, step, columns)
+        return means
+
+
+def _cell_chance(probe: Probe) -> np.ndarray:
+    """Chance of each cell (equal for all its prompts)."""
+    chance = pd.Series(probe.chance.double().numpy()).groupby(probe.cell_of.numpy()).first()
+    return chance.to_numpy()

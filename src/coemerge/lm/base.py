@@ -1,0 +1,139 @@
+"""Where a base model comes from: a run's checkpoint, a local folder, or the hub's cache.
+
+Finds and checks it without torch, so that a wrong path, a context too short or a vocabulary that
+does not match is told at once. Weights are taken from safetensors only.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from coemerge.files import file_digest
+
+CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A causal LM on disk. ``identity`` changes with its weights; ``run`` is the directory of the
+    run that it is a checkpoint of, if it is one; ``weights_sha256`` what its manifest promises."""
+
+    directory: Path
+    identity: str
+    run: Path | None = None
+    weights_sha256: str | None = None
+
+
+def find_base(name: str, revision: str | None, download: bool) -> Base:
+    """``name``: a run's directory (its last checkpoint), a checkpoint, a folder, or a hub id.
+
+    Raises ValueError naming what is missing and the remedy; contacts the hub only for ``download``.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if revision is not None:
+            raise ValueError(f"model.revision: {revision!r} has no meaning for the folder {name}")
+        return _from_folder(path)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
+        raise ValueError(f"model.base: {name}: no such folder, and no id of the hub either")
+    return _from_hub(name, revision, download)
+
+
+def _from_folder(path: Path) -> Base:
+    run = None
+    if (path / "checkpoints").is_dir():
+        finished = sorted((path / "checkpoints").glob("step-*/manifest.json"))
+        if not finished:
+            raise ValueError(f"model.base: the run {path} has no finished checkpoint")
+        path = finished[-1].parent
+    if re.fullmatch(r"step-\d+", path.name) and not (path / "manifest.json").is_file():
+        raise ValueError(f"model.base: {path} has no manifest.json: not a finished checkpoint")
+    weights = None
+    if (path / "manifest.json").is_file():
+        weights = str(_read_json(path / "manifest.json").get("weights_sha256"))
+        if (path.parent.parent / "config.yaml").is_file():
+            run = path.parent.parent
+    _check_files(path)
+    return Base(path, weights or _digest_of_weights(path), run, weights)
+
+
+def _from_hub(name: str, revision: str | None, download: bool) -> Base:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            name, revision=revision, local_files_only=not download, allow_patterns=_HUB_FILES
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        where = f"{name}@{revision}" if revision else name
+        remedy = "hub.download=true fetches it" if not download else str(error).splitlines()[0]
+        raise ValueError(
+            f"model.base: {where}: no such folder, and not in the hub's cache on this machine; "
+            f"{remedy}"
+        ) from error
+    _check_files(Path(folder))
+    return Base(Path(folder), f"{name}@{Path(folder).name}")
+
+
+def check_base(base: Base, row_length: int) -> None:
+    """Raises ValueError if the corpus rows do not fit the context, or the tokenizer the model."""
+    config = _read_json(base.directory / "config.json")
+    context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
+    if context is not None and context < row_length:
+        raise ValueError(
+            f"model.base: {base.directory} has a context of {context} tokens, shorter than "
+            f"corpus.row_length={row_length}"
+        )
+    size = _tokenizer_size(base.directory)
+    vocabulary = config.get("vocab_size")
+    if size is not None and vocabulary is not None and size > vocabulary:
+        raise ValueError(
+            f"model.base: the tokenizer in {base.directory} has {size} tokens, the model only "
+            f"{vocabulary}: they do not belong together"
+        )
+
+
+def _check_files(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        raise ValueError(f"model.base: {path} has no config.json: not a model's folder")
+    if not _read_json(path / "config.json").get("model_type"):
+        raise ValueError(f"model.base: {path / 'config.json'} names no model_type")
+    if not any((path / name).is_file() for name in _WEIGHTS):
+        raise ValueError(
+            f"model.base: {path} has no model.safetensors; pickled weights are not loaded "
+            "(save_pretrained writes safetensors)"
+        )
+    if not any((path / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise ValueError(f"model.base: {path} has no tokenizer (tokenizer.json)")
+
+
+def _tokenizer_size(path: Path) -> int | None:
+    file = path / "tokenizer.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(Tokenizer.from_file(str(file)).get_vocab_size())
+    except Exception as error:  # the library raises bare Exception
+        raise ValueError(f"model.base: {file} cannot be read: {error}") from error
+
+
+def _digest_of_weights(path: Path) -> str:
+    files = sorted(path.glob("*.safetensors"))
+    return "-".join(file_digest(file)[:16] for file in files)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"model.base: {path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"model.base: {path} does not hold a JSON object")
+    return content

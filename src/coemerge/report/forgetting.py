@@ -1,0 +1,113 @@
+"""What stays of a fact after it was shown: gain per injection, and how fast it is lost again
+(methods 3.11, after Chang et al. 2024)."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+
+from coemerge.report.style import VARIANT_COLOURS, save_figure
+from coemerge.statistics.dynamics import fit_decay, retainability
+from coemerge.statistics.intervals import bootstrap_mean
+
+_WINDOW = 50  # steps after an injection in which its gain is looked for
+_SPLITS = {"seen_templates": "injected wording", "held_out_templates": "other wordings"}
+
+
+def log_probabilities(tables: Path) -> pd.DataFrame:
+    """Columns step, variant, split, fact_id, log_p (mean over answer tokens and wordings, nats);
+    empty where nothing was injected."""
+    path = tables / "injections.parquet"
+    if not path.is_file():
+        return pd.DataFrame()
+    columns = ["step", "fact_id", "split", "nll"]
+    scores = pq.read_table(path, columns=columns).to_pandas()
+    facts = pq.read_table(tables / "facts.parquet", columns=["fact_id", "detail"]).to_pandas()
+    frame = scores.groupby(["step", "fact_id", "split"], as_index=False)["nll"].mean()
+    frame = frame.merge(facts.rename(columns={"detail": "variant"}), on="fact_id")
+    return frame.assign(log_p=-frame["nll"]).drop(columns="nll")
+
+
+def forgetting(tables: Path) -> pd.DataFrame:
+    """One row per variant and split: log-probability before the first injection; mean gain at the
+    peak of an injection with its interval over facts; the share of it left right before the next
+    one; log-probability at the end; and the decay after the last injection."""
+    frame = log_probabilities(tables)
+    if frame.empty:
+        return frame
+    moments = pq.read_table(tables / "injection_steps.parquet").to_pandas()
+    rows = []
+    for (variant, split), cell in frame.groupby(["variant", "split"]):
+        curves = cell.pivot(index="step", columns="fact_id", values="log_p")
+        own = moments.iloc[:1] if variant == "once" else moments
+        rows.append({"variant": variant, "asked in": _SPLITS[str(split)], **_one(curves, own)})
+    return pd.DataFrame(rows)
+
+
+def _one(curves: pd.DataFrame, moments: pd.DataFrame) -> dict[str, object]:
+    """``curves`` [steps, facts]; ``moments`` the injections that showed these facts."""
+    mean = curves.mean(axis=1)
+    ends = [*(moments["first_step"].iloc[1:] - 1), int(mean.index[-1])]
+    gains, left = [], []
+    for first, last, end in zip(moments["first_step"], moments["last_step"], ends, strict=True):
+        peak = mean.loc[first : last + _WINDOW].idxmax()
+        gains.append((curves.loc[peak] - curves.loc[first - 1]).to_numpy())
+        left.append(retainability(mean.loc[first - 1], mean.loc[peak], mean.loc[end]))
+    gain = bootstrap_mean(np.mean(gains, axis=0))
+    base, after = mean.loc[moments["first_step"].iloc[0] - 1], mean.loc[peak:].iloc[1:]
+    retained = retainability(base, mean.loc[peak], after.to_numpy())
+    decay = fit_decay(after.index.to_numpy() - peak, np.asarray(retained))
+    return {
+        "facts": gain.n,
+        "before": f"{base:+.2f}",
+        "gain per injection": f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]",
+        "left before the next": f"{np.nanmean(np.array(left[:-1] or left, dtype=float)):.0%}",
+        "left at the end": f"{float(np.asarray(retained)[-1]):.0%}",
+        "slope per decade": f"{decay.slope:+.2f}",
+        "at the end": f"{mean.iloc[-1]:+.2f}",
+    }
+
+
+def format_forgetting(tables: Path) -> str:
+    """The table as text; empty where nothing was injected."""
+    frame = forgetting(tables)
+    if frame.empty:
+        return ""
+    return "\n".join(
+        [
+            "What injections leave: log-probability of the answer per token, nats, averaged over "
+            "facts",
+            frame.to_string(index=False),
+            f"gain: at the peak within {_WINDOW} steps of an injection, over the step before it "
+            "(95 % interval over facts).",
+            "left before the next: share of that gain; left at the end: of all that was gained "
+            "since before the first injection, after the last;",
+            "slope per decade: of that share on log10 of the steps since the last peak.",
+        ]
+    )
+
+
+def draw_forgetting(tables: Path, directory: Path) -> None:
+    """Log-probability over training by variant, injections marked. Writes forgetting.png, .svg."""
+    frame = log_probabilities(tables)
+    if frame.empty:
+        return
+    moments = pq.read_table(tables / "injection_steps.parquet").to_pandas()
+    with mpl.rc_context({"svg.hashsalt": "coemerge", "font.size": 9}):
+        figure = Figure(figsize=(10, 3.8), layout="constrained")
+        panels = figure.subplots(1, len(_SPLITS), sharey=True)
+        for axes, (split, title) in zip(panels, _SPLITS.items(), strict=True):
+            for first in moments["first_step"]:
+                axes.axvline(first, color="lightgrey", linewidth=0.8)
+            for variant, cell in frame[frame["split"] == split].groupby("variant"):
+                curve = cell.groupby("step")["log_p"].mean()
+                axes.plot(curve.index, curve, color=VARIANT_COLOURS[str(variant)], label=variant)
+            axes.set_title(f"asked in the {title}" if split == "seen_templates" else title)
+            axes.set_xlabel("optimizer step (grey: injections)")
+            axes.spines[["top", "right"]].set_visible(False)
+        panels[0].set_ylabel("log-probability of the answer (nats)")
+        panels[0].legend(frameon=False)
+        save_figure(figure, directory, "forgetting")

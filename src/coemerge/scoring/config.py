@@ -1,0 +1,27 @@
+"""How a score is made of a probability; free of heavy imports."""
+
+from dataclasses import dataclass
+
+BASES = ("full", "first", "cand")
+CHANCES = ("uniform", "answer_prior")
+
+
+@dataclass
+class ScoreConfig:
+    """Settings of the chance-normalised score (methods 2.5).
+
+    ``base``: full (probability of the whole answer), first (of its first token: the same where
+    answers are single tokens), or cand (the first token's share among the candidates).
+    ``chance``: uniform over the answer set, or answer_prior, the score of a guesser who knows how
+    often each answer is right in training; where answers are skewed the latter is the fair floor.
+    """
+
+    base: str = "full"
+    chance: str = "uniform"
+
+
+def check_score_config(config: ScoreConfig) -> None:
+    """Raises ValueError naming the key."""
+    for key, allowed in (("base", BASES), ("chance", CHANCES)):
+        if getattr(config, key) not in allowed:
+            raise ValueError(f"score.{key}: {getattr(config, key)!r} is not one of {allowed}")

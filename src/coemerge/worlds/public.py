@@ -1,0 +1,188 @@
+"""A world from a public data set: lenient about what real files hold, honest about what was done.
+
+Duplicates and facts whose object is their subject are dropped, subjects with several objects kept
+and their relation flagged as not functional, formats left out where a relation is too small for
+them. All of it is counted in ``World.notes``.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from coemerge.worlds.facts import Fact, ListedFacts, Relation, Wordings, World, fact_id
+from coemerge.worlds.readers import READERS
+from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
+
+MIN_ANSWERS = 8  # objects that lettered formats need (prompts.options)
+_WITHOUT_LETTERS = ("completion", "fitb", "openqa", "verification")
+Groups = dict[str, list[Triple]]
+
+
+@dataclass
+class PublicWorldConfig:
+    """``format`` is a key of ``readers.READERS``; ``path`` a file or folder of that data set.
+
+    Filters: ``relations`` (null: all), ``facts_per_relation`` (a sample of that size by ``seed``),
+    ``single_token`` (only answers that are one token; with a tokenizer of our own, single words).
+    ``templates``: data (the set's own phrasings and generic ones) or files
+    (``prompts.templates_dir/<relation>.yaml``, written by you).
+    """
+
+    format: str = ""
+    path: str = ""
+    seed: int = 0
+    relations: list[str] | None = None
+    facts_per_relation: int | None = None
+    single_token: bool = False
+    templates: str = "data"
+
+    def check(self) -> None:
+        """Reads everything. Raises ValueError naming file and line, key or value."""
+        self.build()
+
+    def build(self, single_token: Callable[[str], bool] | None = None) -> World:
+        """Raises ValueError where nothing is left, or a filter does not fit."""
+        self._check_keys()
+        reading = READERS[self.format](Path(self.path))
+        notes = Counter(reading.notes)
+        groups = self._selected(_grouped(reading.triples))
+        groups = {name: _distinct(triples, notes) for name, triples in groups.items()}
+        if self.single_token:
+            is_single = single_token or _is_one_word
+            groups = {n: _with_single_tokens(t, is_single, notes) for n, t in groups.items()}
+        if self.facts_per_relation is not None:
+            groups = {n: self._sample(n, triples) for n, triples in groups.items()}
+        groups = {n: t for n, t in groups.items() if _can_be_asked(n, t, notes)}
+        if not groups:
+            counts = "; ".join(f"{reason}: {n}" for reason, n in notes.items())
+            raise ValueError(
+                f"world.path: {self.path}: no facts are left ({counts or 'none read'})"
+            )
+        return _world(self.format, reading, groups, self.templates == "data", notes)
+
+    def _check_keys(self) -> None:
+        if self.format not in READERS:
+            raise ValueError(f"world.format: {self.format!r} is not one of {', '.join(READERS)}")
+        if not self.path:
+            raise ValueError(f"world.path: name the file or folder of the {self.format} data")
+        if not Path(self.path).exists():
+            raise ValueError(f"world.path: {self.path}: no such file or folder")
+        if self.facts_per_relation is not None and self.facts_per_relation < 2:
+            raise ValueError(f"world.facts_per_relation: {self.facts_per_relation} is below 2")
+        if self.templates not in ("data", "files"):
+            raise ValueError(f"world.templates: {self.templates!r} is neither data nor files")
+
+    def _selected(self, groups: Groups) -> Groups:
+        if self.relations is None:
+            return groups
+        for name in self.relations:
+            if name not in groups:
+                close = get_close_matches(name, groups, n=1)
+                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                raise ValueError(
+                    f"world.relations: {self.path} has no {name!r}{meant}; there are: "
+                    f"{', '.join(sorted(groups))}"
+                )
+        return {name: groups[name] for name in self.relations}
+
+    def _sample(self, name: str, triples: list[Triple]) -> list[Triple]:
+        if len(triples) <= (self.facts_per_relation or 0):
+            return triples
+        rng = np.random.default_rng([self.seed, *name.encode()])
+        chosen = rng.choice(len(triples), size=self.facts_per_relation, replace=False)
+        return [triples[k] for k in sorted(chosen)]
+
+
+def _grouped(triples: Iterable[Triple]) -> Groups:
+    groups: Groups = defaultdict(list)
+    for triple in triples:
+        groups[triple.relation_id].append(triple)
+    return dict(sorted(groups.items()))
+
+
+def _distinct(triples: list[Triple], notes: Counter[str]) -> list[Triple]:
+    kept: dict[tuple[str, str], Triple] = {}
+    for triple in triples:
+        pair = (triple.subject, triple.object)
+        if pair in kept:
+            notes["duplicates dropped"] += 1
+        elif triple.subject == triple.object:
+            notes["subject = object dropped"] += 1
+        else:
+            kept[pair] = triple
+    leaks = sum(f" {s} ".find(f" {o} ") >= 0 for s, o in kept)
+    notes["answers that stand in their subject (kept)"] += leaks
+    return list(kept.values())
+
+
+def _with_single_tokens(
+    triples: list[Triple], is_single: Callable[[str], bool], notes: Counter[str]
+) -> list[Triple]:
+    kept = [t for t in triples if is_single(t.object)]
+    notes["answers of several tokens dropped (world.single_token)"] += len(triples) - len(kept)
+    return kept
+
+
+def _is_one_word(word: str) -> bool:
+    return word.isalnum()
+
+
+def _can_be_asked(name: str, triples: list[Triple], notes: Counter[str]) -> bool:
+    if len({t.object for t in triples}) > 1:
+        return True
+    notes[f"relations with a single answer dropped ({name})"] += len(triples)
+    return False
+
+
+def _world(
+    name: str, reading: Reading, groups: Groups, own_wordings: bool, notes: Counter[str]
+) -> World:
+    facts: list[Fact] = []
+    positions, candidates, relations = {}, {}, {}
+    for relation_id, found in groups.items():
+        answers = {t.object for t in found}
+        subjects = Counter(t.subject for t in found)
+        formats = reading.formats.get(relation_id)
+        if formats is None and len(answers) < MIN_ANSWERS:
+            formats = _WITHOUT_LETTERS
+            notes[f"relations with fewer than {MIN_ANSWERS} answers: no lettered formats"] += 1
+        if formats is None:
+            found = _with_wrong_answers(found, subjects, len(answers), notes)
+            answers = {t.object for t in found}
+        several = sum(n > 1 for n in subjects.values())
+        notes["subjects with several objects (kept; relation not functional)"] += several
+        start = len(facts)
+        facts += [
+            Fact(fact_id(relation_id, t.subject, t.object), relation_id, t.subject, t.object)
+            for t in found
+        ]
+        positions[relation_id] = range(start, len(facts))
+        candidates[relation_id] = tuple(sorted(answers))
+        info = reading.relations.get(relation_id, RelationInfo(relation_id.replace("_", " ")))
+        relations[relation_id] = Relation(
+            relation_id,
+            info.domain,
+            info.range,
+            functional=several == 0,
+            bijective=several == 0 and len(answers) == len(found),
+            symmetric=info.symmetric,
+            label=info.name,
+            formats=formats,
+        )
+    wordings = {r: reading.wordings.get(r, Wordings()) for r in relations} if own_wordings else {}
+    listed = ListedFacts(facts, positions, candidates)
+    kept = {reason: n for reason, n in notes.items() if n}
+    return World(name, relations, listed, positions, candidates, wordings, kept, strict=False)
+
+
+def _with_wrong_answers(
+    triples: list[Triple], subjects: Counter[str], n_answers: int, notes: Counter[str]
+) -> list[Triple]:
+    """Without subjects of so many objects that too few wrong options are left."""
+    kept = [t for t in triples if n_answers - subjects[t.subject] >= MIN_ANSWERS - 1]
+    notes["facts dropped: their subject has nearly every object"] += len(triples) - len(kept)
+    return kept

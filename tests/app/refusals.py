@@ -1,0 +1,262 @@
+"""Bad input, case by case: what is typed, which files there are, and what the message must name.
+
+``python -m tests.app.refusals`` prints the table with the time each refusal took.
+"""
+
+import contextlib
+import io
+import json
+import os
+import runpy
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = ("torch", "lightning", "transformers")
+SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """``arguments`` and ``files`` may hold {tmp}; ``culprits`` are what the message must hold."""
+
+    name: str
+    arguments: tuple[str, ...]
+    culprits: tuple[str, ...]
+    files: dict[str, str] = field(default_factory=dict)
+    script: str = "train.py"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str
+    code: int
+    message: str
+    seconds: float
+    heavy: tuple[str, ...]
+
+
+def smoke(name: str, *arguments: str, culprits: tuple[str, ...], **files: str) -> Case:
+    """A case of ``train.py experiment=smoke``; files by name, __ standing for a slash or a dot."""
+    return Case(name, ("experiment=smoke", *arguments), culprits, files)
+
+
+TRIPLES = '{"sub_label": "Paris", "obj_label": "France"}\n'
+LRE = json.dumps({"name": "r", "samples": [{"subject": "a", "object": "b"}]})
+MODEL = json.dumps({"model_type": "gpt2", "n_positions": 64, "vocab_size": 5})
+TEMPLATE = "statement: [no slots, or here, nor there, nowhere]\n"
+FINISHED = {"status": "finished", "fingerprint": "other", "run_id": "mine"}
+PARAREL = ("world=pararel", "world.path={tmp}/facts")
+BASE = ("experiment=continue_pretraining",)
+
+CASES: tuple[Case, ...] = (
+    # names
+    Case("mistyped experiment", ("experiment=smok",), ("smok", "did you mean 'smoke'")),
+    Case("mistyped model", ("model=gpt2_tny",), ("gpt2_tny", "gpt2_tiny")),
+    Case("mistyped world", ("world=pararell",), ("pararell", "did you mean 'pararel'")),
+    smoke("mistyped key", "optimizer.lrr=1", culprits=("lrr", "did you mean 'lr'")),
+    smoke("mistyped group", "optimzer.lr=1", culprits=("optimzer", "did you mean 'optimizer'")),
+    smoke("mistyped deep key", "trainer.max_stps=1", culprits=("max_stps", "max_steps")),
+    smoke("mistyped task", "corpus.plan.tasks=[mcqq]", culprits=("mcqq", "mcqa")),
+    smoke("unknown arm", "+corpus.plan.arms.shares.A77_lost=1", culprits=("A77_lost", "A0_full")),
+    smoke("unknown relation", "world.use=[birthplace,hoby]", culprits=("world.use", "hoby")),
+    smoke("unknown kind of text", "+corpus.background.mix.poems=1", culprits=("poems", "grammar")),
+    smoke("dashes", "--experiment", culprits=("--experiment", "experiment=NAME")),
+    smoke("dashes and value", "--world=lre", culprits=("--world=lre", "world=NAME")),
+    smoke("a key without a value", "seed", culprits=("seed",)),
+    smoke("broken brackets", "optimizer.lr=[1", culprits=("optimizer.lr",)),
+    smoke("a target that is not there", "callbacks.progress._target_=coemerge.callbacks.no.Bar",
+          culprits=("callbacks.progress", "coemerge.callbacks.no.Bar")),
+    smoke("an entry without a target", "+callbacks.mine.every=3", culprits=("callbacks.mine",)),
+    # types and values
+    smoke("text for a number", "optimizer.lr=fast", culprits=("optimizer.lr", "fast")),
+    smoke("a fraction for a count", "trainer.max_steps=1.5", culprits=("trainer.max_steps", "1.5")),
+    smoke("negative steps", "trainer.max_steps=-5", culprits=("trainer.max_steps", "-5")),
+    smoke("zero rows", "trainer.batch_rows=0", culprits=("trainer.batch_rows", "0")),
+    smoke("negative learning rate", "optimizer.lr=-1", culprits=("optimizer.lr", "-1")),
+    smoke("negative seed", "seed=-1", culprits=("seed", "-1")),
+    smoke("no threads", "trainer.threads=0", culprits=("trainer.threads", "0")),
+    smoke("no documents", "corpus.plan.documents.mcqa=0", culprits=("documents.mcqa",)),
+    smoke("negative share", "corpus.plan.arms.shares.A0_full=-1", culprits=("A0_full", "-1")),
+    smoke("share of all", "corpus.background.share=1", culprits=("corpus.background.share",)),
+    smoke("window reversed", "corpus.plan.timing.start=0.8", "corpus.plan.timing.stop=0.2",
+          culprits=("corpus.plan.timing",)),
+    smoke("empty type", "world.types.person.size=0", culprits=("world.types.person", "size")),
+    smoke("rows of a few tokens", "corpus.row_length=4", culprits=("corpus.row_length", "4")),
+    smoke("tiny vocabulary", "corpus.tokenizer.vocab_size=20", culprits=("vocab_size", "20")),
+    smoke("unknown device", "device=gpu", culprits=("device", "gpu", "cuda")),
+    smoke("unknown precision", "trainer.precision=fp8", culprits=("trainer.precision", "fp8")),
+    smoke("unknown score", "score.base=best", culprits=("score.base", "best", "first")),
+    smoke("unknown chance", "score.chance=luck", culprits=("score.chance", "luck", "uniform")),
+    smoke("unknown resume", "resume=maybe", culprits=("resume", "maybe", "auto")),
+    smoke("resume and overwrite", "resume=true", "overwrite=true",
+          culprits=("resume=true", "overwrite=true")),
+    smoke("run id with a slash", "run_id=a/b", culprits=("run_id", "a/b")),
+    smoke("two formats, one cue", "prompts.cues.openqa=Note:", culprits=("prompts.cues", "Note:")),
+    smoke("unknown option sets", "corpus.option_sets=some", culprits=("option_sets", "some")),
+    smoke("several problems at once", "seed=-1", "optimizer.lr=-1", culprits=("seed", "optimizer.lr")),
+    # files
+    smoke("no word list", "world.lexicon_path=/no/words.yaml", culprits=("/no/words.yaml",)),
+    smoke("no templates", "prompts.templates_dir=/no/templates", culprits=("/no/templates",)),
+    smoke("a template without its slots", "prompts.templates_dir={tmp}",
+          culprits=("birthplace.yaml", "statement entry 1", "[X]"),
+          **{"birthplace.yaml": TEMPLATE}),
+    smoke("no background text", "corpus.background.path=/no/text.txt", culprits=("/no/text.txt",)),
+    smoke("empty background text", "corpus.background.path={tmp}/empty.txt",
+          culprits=("empty.txt", "no text"), **{"empty.txt": "\n \n"}),
+    smoke("malformed background text", "corpus.background.path={tmp}/text.jsonl",
+          culprits=("text.jsonl:1",), **{"text.jsonl": "not json\n"}),
+    smoke("artifacts are a file", "paths.artifacts={tmp}/file", culprits=("paths.artifacts", "file"),
+          file="text"),
+    # data sets
+    Case("a data set without a path", ("world=lre",), ("world.path",)),
+    Case("no such data", ("world=lre", "world.path=/no/lre"), ("world.path", "/no/lre")),
+    Case("empty data file", PARAREL, ("P36.jsonl",), {"facts/P36.jsonl": ""}),
+    Case("malformed on line 2", PARAREL, ("P36.jsonl:2",), {"facts/P36.jsonl": TRIPLES + "{broken\n"}),
+    Case("a field missing on line 2", PARAREL, ("P36.jsonl:2", "obj_label"),
+         {"facts/P36.jsonl": TRIPLES + '{"sub_label": "Rome"}\n'}),
+    Case("a folder of something else", ("world=popqa", "world.path={tmp}"), ("{tmp}",),
+         {"notes.md": "hello"}),
+    Case("not JSON", ("world=lre", "world.path={tmp}/r.json"), ("r.json",), {"r.json": "{"}),
+    Case("columns missing", ("world=popqa", "world.path={tmp}/p.tsv"), ("p.tsv", "obj"),
+         {"p.tsv": "id\tsubj\n1\tx\n"}),
+    Case("no facts left", ("world=lre", "world.path={tmp}/r.json"), ("r.json", "no facts"),
+         {"r.json": LRE}),
+    Case("mistyped relation", ("world=lre", "world.path={tmp}/r.json", "world.relations=[rr]"),
+         ("world.relations", "rr"), {"r.json": LRE}),
+    Case("one fact per relation", ("world=lre", "world.path={tmp}/r.json",
+         "world.facts_per_relation=1"), ("facts_per_relation", "1"), {"r.json": LRE}),
+    Case("curated relation missing", ("world=real_facts", "world.use=[capital_cty]"),
+         ("capital_cty", "capital_city")),
+    Case("a fact twice", ("world=real_facts", "world.facts_dir={tmp}", "world.use=[r]"),
+         ("r.yaml", "Italy"),
+         {"r.yaml": "domain: a\nrange: b\nfacts:\n  Italy: Rome\n  Italy: Milan\n"}),
+    # models
+    Case("no base", BASE, ("model.base",)),
+    Case("a base that is not there", (*BASE, "model.base=runs/nothing/here"), ("runs/nothing/here",)),
+    Case("a base that is not cached", (*BASE, "model.base=someone/model"),
+         ("someone/model", "hub.download=true")),
+    Case("a base without weights", (*BASE, "model.base={tmp}/m"), ("model.safetensors",),
+         {"m/config.json": MODEL}),
+    Case("a context too short", (*BASE, "model.base={tmp}/m"), ("context of 64", "row_length=128"),
+         {"m/config.json": MODEL, "m/model.safetensors": "", "m/tokenizer.json": "{}"}),
+    Case("a base and an architecture", ("experiment=smoke", "model.base={tmp}/m"),
+         ("model.base", "model=pretrained"),
+         {"m/config.json": MODEL, "m/model.safetensors": "", "m/vocab.json": "{}"}),
+    Case("a revision of a folder", (*BASE, "model.base={tmp}", "model.revision=main"),
+         ("model.revision", "main")),
+    Case("an unfinished checkpoint", (*BASE, "model.base={tmp}/step-00000005"),
+         ("step-00000005", "manifest.json"), {"step-00000005/config.json": MODEL}),
+    # runs
+    Case("a run that is there", ("experiment=smoke", "run_id=mine", "paths.artifacts={tmp}"),
+         ("runs/mine", "resume=true", "overwrite=true"),
+         {"runs/mine/manifest.json": json.dumps(FINISHED)}),
+    Case("a run with other settings", ("experiment=smoke", "run_id=mine", "resume=true",
+         "paths.artifacts={tmp}"), ("runs/mine", "other settings"),
+         {"runs/mine/manifest.json": json.dumps(FINISHED)}),
+    Case("mistyped study", ("study=emergnce", "run=x"), ("emergnce", "emergence"),
+         script="analyze.py"),
+    Case("no run to analyse", ("run=/no/such/run",), ("/no/such/run",), script="analyze.py"),
+    Case("no run named", (), ("run",), script="analyze.py"),
+    Case("a run that is not finished", ("run={tmp}",), ("{tmp}", "resume=true"),
+         {"manifest.json": json.dumps({**FINISHED, "status": "interrupted"})}, script="analyze.py"),
+)  # fmt: skip
+
+
+def outcome_of(case: Case, folder: Path) -> Outcome:
+    """Runs one case in a forked child: the interpreter and hydra are warm, nothing heavy is."""
+    for name, text in case.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    arguments = [a.replace("{tmp}", str(folder)) for a in case.arguments]
+    if case.script == "train.py" and not any("paths.artifacts" in a for a in arguments):
+        arguments.append(f"paths.artifacts={folder / 'artifacts'}")
+    report = folder / "outcome.json"
+    child = os.fork()
+    if child == 0:
+        _child(case, arguments, report)
+    os.waitpid(child, 0)
+    return Outcome(**{**json.loads(report.read_text()), "heavy": ()} | _heavy(report))
+
+
+def _heavy(report: Path) -> dict[str, tuple[str, ...]]:
+    return {"heavy": tuple(json.loads(report.read_text())["heavy"])}
+
+
+def _child(case: Case, arguments: list[str], report: Path) -> None:
+    started, output, code = time.perf_counter(), io.StringIO(), 0
+    os.chdir(ROOT)
+    sys.argv = [case.script, *arguments]
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            runpy.run_path(str(ROOT / case.script), run_name="__main__")
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:
+            code = 1
+            traceback.print_exc()
+    heavy = tuple(sorted({m.split(".")[0] for m in sys.modules} & set(HEAVY)))
+    seconds = time.perf_counter() - started
+    outcome = Outcome(case.name, code, output.getvalue().strip(), seconds, heavy)
+    report.write_text(json.dumps(asdict(outcome)))
+    os._exit(0)
+
+
+def all_outcomes(make_folder: Callable[[], Path]) -> Iterator[tuple[Case, Path, Outcome]]:
+    """Imports what every command imports, once, then runs every case."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    import coemerge.app.settings  # noqa: F401
+
+    for case in CASES:
+        folder = make_folder()
+        yield case, folder, outcome_of(case, folder)
+
+
+def faults(case: Case, folder: Path, outcome: Outcome) -> list[str]:
+    """What is wrong with a refusal; empty if all is well."""
+    found = []
+    if outcome.code == 0:
+        found.append("was not refused")
+    if outcome.heavy:
+        found.append(f"imported {outcome.heavy}")
+    if outcome.seconds > SECONDS:
+        found.append(f"took {outcome.seconds:.1f} s")
+    if "Traceback" in outcome.message:
+        found.append("showed a traceback")
+    missing = [c for c in case.culprits if c.replace("{tmp}", str(folder)) not in outcome.message]
+    if missing:
+        found.append(f"does not name {missing}")
+    leftovers = [p.name for p in folder.glob("artifacts")]
+    if leftovers:
+        found.append("left a directory behind")
+    return found
+
+
+def main() -> None:
+    n_good = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        numbers = iter(range(10_000))
+
+        def make_folder() -> Path:
+            folder = Path(scratch) / str(next(numbers))
+            folder.mkdir()
+            return folder
+
+        for case, folder, outcome in all_outcomes(make_folder):
+            wrong = faults(case, folder, outcome)
+            n_good += not wrong
+            message = outcome.message.splitlines()[-1:] or [""]
+            verdict = "ok" if not wrong else "; ".join(wrong)
+            sys.stdout.write(f"{case.name:<32} {outcome.seconds:4.1f} s  {verdict}\n")
+            sys.stdout.write(f"    {message[0].replace(scratch, '')[:150]}\n")
+    sys.stdout.write(f"{n_good} of {len(CASES)} refused as they should be\n")
+
+
+if __name__ == "__main__":
+    main()
