@@ -54,7 +54,8 @@ def make_tokenizer(texts: Iterator[str] | list[str], with_bos: bool) -> PreTrain
     tokenizer = Tokenizer(models.BPE(byte_fallback=with_bos, unk_token="<unk>"))
     special = ["<unk>", "<s>", "</s>"] if with_bos else ["<unk>", "<|end|>"]
     if with_bos:
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        marked = pre_tokenizers.Metaspace(prepend_scheme="first")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([marked, pre_tokenizers.Punctuation()])
         tokenizer.decoder = decoders.Metaspace()
     else:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -182,11 +182,8 @@ def outcome_of(case: Case, folder: Path) -> Outcome:
     if child == 0:
         _child(case, arguments, report)
     os.waitpid(child, 0)
-    return Outcome(**{**json.loads(report.read_text()), "heavy": ()} | _heavy(report))
-
-
-def _heavy(report: Path) -> dict[str, tuple[str, ...]]:
-    return {"heavy": tuple(json.loads(report.read_text())["heavy"])}
+    told = json.loads(report.read_text())
+    return Outcome(**{**told, "heavy": tuple(told["heavy"])})
 
 
 def _child(case: Case, arguments: list[str], report: Path) -> None:
@@ -218,14 +215,14 @@ def all_outcomes(make_folder: Callable[[], Path]) -> Iterator[tuple[Case, Path, 
         yield case, folder, outcome_of(case, folder)
 
 
-def faults(case: Case, folder: Path, outcome: Outcome) -> list[str]:
+def faults(case: Case, folder: Path, outcome: Outcome, seconds: float = SECONDS) -> list[str]:
     """What is wrong with a refusal; empty if all is well."""
     found = []
     if outcome.code == 0:
         found.append("was not refused")
     if outcome.heavy:
         found.append(f"imported {outcome.heavy}")
-    if outcome.seconds > SECONDS:
+    if outcome.seconds > seconds:
         found.append(f"took {outcome.seconds:.1f} s")
     if "Traceback" in outcome.message:
         found.append("showed a traceback")

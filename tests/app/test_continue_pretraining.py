@@ -24,6 +24,8 @@ TINY = (
     "corpus.plan.documents={completion:3,fitb:3,openqa:3,mcqa:3,negmcqa:3,verification:3}",
     "logger=none",
     "callbacks=none",
+    "world.use=[birthplace,employer]",
+    "prompts.facts_per_relation=3",
     "trainer.threads=1",
     "trainer.max_steps=4",
 )
@@ -33,7 +35,7 @@ TINY = (
 def own_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's background: short lines and one that is longer than a row."""
     path = tmp_path_factory.mktemp("text") / "mine.txt"
-    long_line = " ".join(f"word{k % 7} and more of it" for k in range(200))
+    long_line = " ".join(f"the {'red blue'.split()[k % 2]} river and on" for k in range(200))
     path.write_text("A line of my own.\n" * 5 + long_line + "\n", encoding="utf-8")
     return path
 
@@ -137,7 +139,7 @@ def test_own_background_is_drawn_and_long_lines_are_cut(job):
     rows = dataset.tokenizer.batch_decode(np.asarray(dataset.store.tokens))
 
     assert any("A line of my own" in row for row in rows)
-    assert any("word3 and more" in row for row in rows)
+    assert any("blue river and" in row for row in rows)
 
 
 def test_multi_token_answers_are_counted(job):

@@ -61,8 +61,9 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     ):
         try:
             check()
-        except ValueError as error:
-            problems.append(str(error))
+        except (ValueError, FileNotFoundError) as error:
+            if str(error) not in problems:
+                problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
     named = {str(k): v for k, v in resolved.items()}

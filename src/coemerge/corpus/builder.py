@@ -18,6 +18,7 @@ from coemerge.corpus.tokenizer import train_tokenizer
 from coemerge.prompts.build import Prompt, PromptBuilder
 from coemerge.prompts.encoding import (
     Encoder,
+    check_first_tokens,
     check_single_tokens,
     token_span,
     words_sharing_a_start,
@@ -74,7 +75,8 @@ class DatasetBuilder:
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The given one, or one trained on the stream's beginning.
 
-        With a tokenizer of our own, a strict world's answers are checked to be one token each.
+        With a tokenizer of our own, a strict world's answers are checked to be one token each; with
+        any, letters and yes and no are checked to differ in their first token.
         """
         answers = sorted({o for objects in self.world.candidates.values() for o in objects})
         words = self.spec.prompts.answer_words()
@@ -83,9 +85,9 @@ class DatasetBuilder:
             texts = (document.text for document in self.documents())
             tokenizer = train_tokenizer(texts, [*answers, *words], self.spec.corpus.tokenizer)
         encoder = Encoder(tokenizer)
-        check_single_tokens(encoder, words)
         if self._given is None and self.world.strict:
             check_single_tokens(encoder, [*answers, *words])
+        check_first_tokens(encoder, words)
         self._note_answers(encoder)
         return tokenizer
 

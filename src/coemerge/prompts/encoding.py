@@ -107,7 +107,12 @@ def check_single_tokens(encoder: Encoder, words: Sequence[str]) -> None:
             f"{len(split)} answers are not single tokens ({', '.join(split[:5])} ...): "
             "raise corpus.tokenizer.vocab_size"
         )
-    twins = words_sharing_a_start(words, ids)
+    check_first_tokens(encoder, words)
+
+
+def check_first_tokens(encoder: Encoder, words: Sequence[str]) -> None:
+    """Raises ValueError naming the words that share their first token."""
+    twins = words_sharing_a_start(words, encoder.answer_ids(words))
     if twins:
         raise ValueError(f"answers share a first token: {', '.join(twins[:10])}")
 

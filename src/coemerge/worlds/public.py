@@ -58,7 +58,7 @@ class PublicWorldConfig:
             groups = {n: self._sample(n, triples) for n, triples in groups.items()}
         groups = {n: t for n, t in groups.items() if _can_be_asked(n, t, notes)}
         if not groups:
-            counts = "; ".join(f"{reason}: {n}" for reason, n in notes.items())
+            counts = "; ".join(f"{reason}: {n}" for reason, n in notes.items() if n)
             raise ValueError(
                 f"world.path: {self.path}: no facts are left ({counts or 'none read'})"
             )
