@@ -1,6 +1,7 @@
 """Bad input, case by case: what is typed, which files there are, and what the message must name.
 
-``python -m tests.app.refusals`` prints the table with the time each refusal took.
+``python -m tests.app.refusals`` prints the table with the time each refusal took. Runs as a process
+of its own: what a command imports shows only where nothing was imported before.
 """
 
 import contextlib
@@ -54,6 +55,7 @@ FINISHED = {"status": "finished", "fingerprint": "other", "run_id": "mine"}
 PARAREL = ("world=pararel", "world.path={tmp}/facts")
 BASE = ("experiment=continue_pretraining",)
 
+# fmt: off
 CASES: tuple[Case, ...] = (
     # names
     Case("mistyped experiment", ("experiment=smok",), ("smok", "did you mean 'smoke'")),
@@ -165,7 +167,8 @@ CASES: tuple[Case, ...] = (
     Case("no run named", (), ("run",), script="analyze.py"),
     Case("a run that is not finished", ("run={tmp}",), ("{tmp}", "resume=true"),
          {"manifest.json": json.dumps({**FINISHED, "status": "interrupted"})}, script="analyze.py"),
-)  # fmt: skip
+)
+# fmt: on
 
 
 def outcome_of(case: Case, folder: Path) -> Outcome:
@@ -215,14 +218,14 @@ def all_outcomes(make_folder: Callable[[], Path]) -> Iterator[tuple[Case, Path, 
         yield case, folder, outcome_of(case, folder)
 
 
-def faults(case: Case, folder: Path, outcome: Outcome, seconds: float = SECONDS) -> list[str]:
+def faults(case: Case, folder: Path, outcome: Outcome) -> list[str]:
     """What is wrong with a refusal; empty if all is well."""
     found = []
     if outcome.code == 0:
         found.append("was not refused")
     if outcome.heavy:
         found.append(f"imported {outcome.heavy}")
-    if outcome.seconds > seconds:
+    if outcome.seconds > SECONDS:
         found.append(f"took {outcome.seconds:.1f} s")
     if "Traceback" in outcome.message:
         found.append("showed a traceback")
@@ -236,7 +239,8 @@ def faults(case: Case, folder: Path, outcome: Outcome, seconds: float = SECONDS)
 
 
 def main() -> None:
-    n_good = 0
+    """Prints the table; with an argument, writes it there as JSON instead."""
+    results = []
     with tempfile.TemporaryDirectory() as scratch:
         numbers = iter(range(10_000))
 
@@ -247,12 +251,16 @@ def main() -> None:
 
         for case, folder, outcome in all_outcomes(make_folder):
             wrong = faults(case, folder, outcome)
-            n_good += not wrong
-            message = outcome.message.splitlines()[-1:] or [""]
-            verdict = "ok" if not wrong else "; ".join(wrong)
-            sys.stdout.write(f"{case.name:<32} {outcome.seconds:4.1f} s  {verdict}\n")
-            sys.stdout.write(f"    {message[0].replace(scratch, '')[:150]}\n")
-    sys.stdout.write(f"{n_good} of {len(CASES)} refused as they should be\n")
+            results.append({**asdict(outcome), "faults": wrong})
+            if len(sys.argv) == 1:
+                message = (outcome.message.splitlines() or [""])[0].replace(scratch, "")
+                verdict = "; ".join(wrong) or "ok"
+                sys.stdout.write(f"{case.name:<32} {outcome.seconds:4.1f} s  {verdict}\n")
+                sys.stdout.write(f"    {message[:150]}\n")
+    n_good = sum(not result["faults"] for result in results)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps(results))
+    sys.stdout.write(f"{n_good} of {len(results)} refused as they should be\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Continuing models that exist: six architectures with their own tokenizers, and a run of ours."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +48,7 @@ def base(request, smoke_dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="module")
 def job(
     base: Path, own_text: Path, compose_settings: ComposeSettings, tmp_path_factory
-) -> Iterator[tuple[Settings, training.Training]]:
+) -> tuple[Settings, training.Training]:
     """Four steps of training on the base."""
     artifacts = tmp_path_factory.mktemp("artifacts")
     settings = compose_settings(
@@ -60,7 +59,7 @@ def job(
     )
     made = assembled(settings, artifacts / "run")
     training.fit(made, continues=False)
-    yield settings, made
+    return settings, made
 
 
 def assembled(settings: Settings, directory: Path) -> training.Training:
@@ -72,7 +71,7 @@ def assembled(settings: Settings, directory: Path) -> training.Training:
 
 
 def test_every_architecture_is_continued_with_its_own_tokenizer(base: Path, job):
-    settings, made = job
+    _, made = job
     dataset = made.run.dataset
 
     assert made.trainer.global_step == 4

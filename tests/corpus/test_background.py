@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from coemerge.corpus.background import Background, BackgroundConfig, check_background, read_texts
-from coemerge.corpus.dataset import DatasetBuilder
+from coemerge.corpus.builder import DatasetBuilder
 from tests.documents import chosen_option, shown_options
 from tests.tolerances import STANDARD_ERRORS
 
@@ -251,12 +251,40 @@ def test_a_users_file_starts_again_at_its_end(background_of, users_text):
     assert texts == ["First line.", "Second line.", "First line."]
 
 
-def test_a_file_without_text_is_refused(background_of, tmp_path):
+def test_a_file_without_text_is_refused_before_anything_is_drawn(tmp_path):
     path = tmp_path / "empty.txt"
     path.write_text("\n\n", encoding="utf-8")
-    background = background_of(mix={"files": 1}, path=str(path))
     with pytest.raises(ValueError, match=r"empty\.txt: holds no text"):
+        check_background(BackgroundConfig(mix={"files": 1}, path=str(path)))
+
+
+def test_a_file_that_was_emptied_meanwhile_is_refused_when_drawn_from(background_of, users_text):
+    background = background_of(mix={"files": 1}, path=str(users_text))
+    users_text.write_text("\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"holds no text"):
         background.draw(np.random.default_rng(0))
+
+
+def test_files_count_only_with_a_path(background_of, users_text):
+    """So that a mix may weigh them and leave it to the user to bring some."""
+    mix = {"grammar": 1, "files": 1}
+    drawn = {}
+    for path in (None, str(users_text)):
+        background, rng = background_of(mix=mix, path=path), np.random.default_rng(0)
+        drawn[path] = [background.draw(rng).text for _ in range(N)]
+    own = {"First line.", "Second line."}
+    assert not own & set(drawn[None])
+    n_own = sum(text in own for text in drawn[str(users_text)])
+    assert abs(n_own - N / 2) < STANDARD_ERRORS * (N / 4) ** 0.5
+
+
+def test_without_a_path_a_weight_of_files_changes_no_document(smoke_spec):
+    texts = []
+    for weight in (0, 5):
+        spec = copy.deepcopy(smoke_spec)
+        spec.corpus.background.mix["files"] = weight
+        texts.append([document.text for document in DatasetBuilder(spec).documents()])
+    assert texts[0] == texts[1]
 
 
 def test_a_users_texts_reach_the_training_stream(smoke_spec, users_text):
@@ -274,8 +302,11 @@ def test_a_users_texts_reach_the_training_stream(smoke_spec, users_text):
         ({"mix": {"lists": -1, "grammar": 2}}, r"background\.mix"),
         ({"mix": {"lists": 1}, "share": 1.0}, r"background\.share"),
         ({"mix": {"lists": 1}, "early_share": -0.1}, r"background\.early_share"),
-        ({"mix": {"files": 1}}, r"mix\.files and path go together"),
-        ({"mix": {"lists": 1}, "path": "mine.txt"}, r"mix\.files and path go together"),
+        ({"mix": {"files": 1}}, r"background\.mix: nothing is left to draw.*path"),
+        (
+            {"mix": {"lists": 1}, "path": "mine.txt"},
+            r"background\.path: mine\.txt is never drawn from: .*mix\.files",
+        ),
         ({"mix": {"files": 1}, "path": "absent.txt"}, r"background\.path: absent\.txt: no such"),
         ({"mix": {"lists": 1}, "early_until": 1.5}, r"background\.early_until"),
     ],

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from coemerge.corpus.dataset import DatasetBuilder, build_dataset, open_dataset
+from coemerge.corpus.builder import DatasetBuilder
+from coemerge.corpus.dataset import build_dataset, open_dataset
 from coemerge.corpus.packing import ANSWER, START, TOKEN
 from coemerge.tables.store import read_metadata
 from tests.documents import stored_documents, stored_texts
@@ -121,7 +122,7 @@ def test_no_held_out_wording_occurs_in_the_training_corpus(smoke_dataset, smoke_
     corpus = "\n".join(stored_texts(smoke_dataset.store, smoke_dataset.tokenizer))
     for subject in subjects:
         corpus = corpus.replace(subject, "[X]")
-    book = smoke_spec.prompts.book(list(smoke_spec.world.use))
+    book = smoke_spec.book(smoke_spec.world.build())
     leaked = [
         entry
         for lists in book.phrasings.values()
@@ -237,7 +238,7 @@ def test_small_answer_sets_are_fine_without_letters(changed):
 
 
 def test_a_vocabulary_too_small_for_the_answers_is_refused_with_the_remedy(changed):
-    spec = changed(lambda s: setattr(s.corpus.tokenizer, "vocab_size", 270))
+    spec = changed(lambda s: setattr(s.corpus.tokenizer, "vocab_size", 310))
     with pytest.raises(ValueError, match=r"raise corpus\.tokenizer\.vocab_size"):
         DatasetBuilder(spec).tokenizer()
 

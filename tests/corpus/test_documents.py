@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from coemerge.corpus.dataset import DatasetBuilder
+from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.documents import BACKGROUND, FORMS, Document
 from coemerge.corpus.plan import TASK_NAMES
 from coemerge.prompts.tasks import get_task

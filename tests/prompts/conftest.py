@@ -19,8 +19,8 @@ def linked_world(smoke_spec) -> World:
 
 
 @pytest.fixture(scope="session")
-def book(smoke_spec) -> TemplateBook:
-    return smoke_spec.prompts.book([*LINKED, "drill"])
+def book(linked_world, smoke_spec) -> TemplateBook:
+    return smoke_spec.prompts.book(linked_world, ["drill"])
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from coemerge.corpus.dataset import DatasetBuilder
+from coemerge.corpus.builder import DatasetBuilder
 from coemerge.prompts.build import PromptBuilder
+from coemerge.prompts.encoding import Encoder
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.tasks import CORE_TASKS, get_task
 from tests.documents import shown_options, stored_documents, stored_texts
@@ -189,7 +190,7 @@ def test_relation_spans_decode_to_the_phrasing_around_the_subject(
     prompts, smoke_spec, smoke_dataset
 ):
     """Questions end before their cue, so no token of the phrasing is left out."""
-    book = smoke_spec.prompts.book(list(smoke_spec.world.use))
+    book = smoke_spec.prompts.book(smoke_spec.world.build())
     for p in of_task(prompts, "openqa"):
         phrasing = book.phrasing(p["relation"], get_task("openqa"), p["template_id"])
         decoded = smoke_dataset.tokenizer.decode([p["ids"][i] for i in sorted(relation_tokens(p))])
@@ -233,7 +234,8 @@ def linked_prompts(linked_world, book, renderer, smoke_dataset):
     rng = np.random.default_rng(0)
     for fact in facts:
         options.for_training(fact, get_task("mcqa"), rng)
-    builder = PromptBuilder(linked_world, book, renderer, options, smoke_dataset.tokenizer)
+    encoder = Encoder(smoke_dataset.tokenizer)
+    builder = PromptBuilder(linked_world, book, renderer, options, encoder, {})
     tasks = [get_task(t) for t in ("multihop", "cot_openqa_mcqa", "cot_fitb_verification")]
     return list(builder.build(facts, tasks))
 
@@ -265,7 +267,8 @@ def test_a_relation_without_the_phrasings_of_a_task_is_not_asked(
     linked_world, book, renderer, smoke_dataset
 ):
     options = OptionSets(linked_world, fixed=False, seed=0)
-    builder = PromptBuilder(linked_world, book, renderer, options, smoke_dataset.tokenizer)
+    encoder = Encoder(smoke_dataset.tokenizer)
+    builder = PromptBuilder(linked_world, book, renderer, options, encoder, {})
     job = linked_world.facts[linked_world.positions["occupation"][0]]
     assert list(builder.build([job], [get_task("multihop")])) == []
 

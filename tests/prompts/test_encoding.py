@@ -4,9 +4,15 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from coemerge.prompts.encoding import check_single_tokens, encode_documents
+from coemerge.prompts.encoding import (
+    Encoder,
+    check_first_tokens,
+    check_single_tokens,
+    encode_documents,
+)
 from coemerge.prompts.render import Question, Rendered
 from coemerge.prompts.tasks import get_task
+from tests.bases import make_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -14,11 +20,20 @@ def tokenizer(smoke_dataset) -> PreTrainedTokenizerFast:
     return smoke_dataset.tokenizer
 
 
-def word_tokenizer(split_at: str) -> PreTrainedTokenizerFast:
+@pytest.fixture(scope="module")
+def encoder(tokenizer) -> Encoder:
+    return Encoder(tokenizer)
+
+
+def words_split_at(split_at: str) -> Encoder:
     """Every piece between ``split_at`` is one token, known or not."""
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(split_at, "isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    return Encoder(
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<unk>", pad_token=None
+        )
+    )
 
 
 def rendered(prompt: str, answer: str, subject: str) -> Rendered:
@@ -26,73 +41,73 @@ def rendered(prompt: str, answer: str, subject: str) -> Rendered:
     return Rendered(prompt, answer, (start, start + len(subject)), (0, len(prompt)))
 
 
-def test_prompt_answer_and_full_stop_are_encoded_as_one_text(tokenizer):
-    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+def test_prompt_answer_and_full_stop_are_encoded_as_one_text(encoder, tokenizer):
+    (encoded,) = encode_documents(encoder, [rendered("Note: Ann was born in", "Rome", "Ann")])
     assert encoded.ids == tokenizer.encode("Note: Ann was born in Rome.", add_special_tokens=False)
 
 
-def test_the_answer_span_holds_the_answer_with_its_space(tokenizer):
-    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+def test_the_answer_span_holds_the_answer_with_its_space(encoder, tokenizer):
+    (encoded,) = encode_documents(encoder, [rendered("Note: Ann was born in", "Rome", "Ann")])
     assert tokenizer.decode(encoded.ids[slice(*encoded.answer)]) == " Rome"
 
 
-def test_a_subject_that_recurs_is_found_where_the_template_put_it(tokenizer):
+def test_a_subject_that_recurs_is_found_where_the_template_put_it(encoder, tokenizer):
     prompt = "Claim: Ann says that Ann was born in Rome. Answer:"
     second = prompt.rindex("Ann")
     item = Rendered(prompt, "yes", (second, second + 3), (7, 42))
-    (encoded,) = encode_documents(tokenizer, [item])
+    (encoded,) = encode_documents(encoder, [item])
     before = tokenizer.decode(encoded.ids[: encoded.subject[0]])
     assert before == "Claim: Ann says that"
 
 
-def test_a_subject_with_a_genitive_does_not_swallow_it(tokenizer):
+def test_a_subject_with_a_genitive_does_not_swallow_it(encoder, tokenizer):
     item = rendered("Question: What is Ann's birthplace? Answer:", "Rome", "Ann")
-    (encoded,) = encode_documents(tokenizer, [item])
+    (encoded,) = encode_documents(encoder, [item])
     assert tokenizer.decode(encoded.ids[slice(*encoded.subject)]) == " Ann"
 
 
-def test_relation_spans_leave_out_the_token_that_predicts_the_answer(tokenizer):
-    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+def test_relation_spans_leave_out_the_token_that_predicts_the_answer(encoder):
+    (encoded,) = encode_documents(encoder, [rendered("Note: Ann was born in", "Rome", "Ann")])
     covered = {i for span in encoded.relation_spans for i in range(*span)}
     assert encoded.answer[0] - 1 not in covered
 
 
-def test_relation_spans_and_the_subject_share_no_token(tokenizer):
-    (encoded,) = encode_documents(tokenizer, [rendered("Note: Ann was born in", "Rome", "Ann")])
+def test_relation_spans_and_the_subject_share_no_token(encoder):
+    (encoded,) = encode_documents(encoder, [rendered("Note: Ann was born in", "Rome", "Ann")])
     covered = {i for span in encoded.relation_spans for i in range(*span)}
     assert not covered & set(range(*encoded.subject))
 
 
 def test_a_tokenizer_that_joins_prompt_and_answer_is_refused():
     with pytest.raises(ValueError, match="joins the answer 'Rome'"):
-        list(encode_documents(word_tokenizer("."), [rendered("Ann was in", "Rome", "Ann")]))
+        list(encode_documents(words_split_at("."), [rendered("Ann was in", "Rome", "Ann")]))
 
 
 def test_a_tokenizer_that_joins_answer_and_full_stop_is_refused():
     with pytest.raises(ValueError, match="joins the answer 'Rome'"):
-        list(encode_documents(word_tokenizer(" "), [rendered("Ann was in", "Rome", "Ann")]))
+        list(encode_documents(words_split_at(" "), [rendered("Ann was in", "Rome", "Ann")]))
 
 
 @pytest.mark.parametrize("name", ["completion", "mcqa", "verification", "cot_openqa_mcqa"])
-def test_every_kind_of_prompt_can_be_encoded(tokenizer, renderer, linked_world, birth, name):
+def test_every_kind_of_prompt_can_be_encoded(encoder, tokenizer, renderer, linked_world, birth, name):
     task = get_task(name)
     options = linked_world.candidates["birthplace"][: task.n_options]
     options = (*[o for o in options if o != birth.object][: task.n_options - 1], birth.object)
     item = renderer.render(Question(birth, task, 0, options, claimed=birth.object))
-    (encoded,) = encode_documents(tokenizer, [item])
+    (encoded,) = encode_documents(encoder, [item])
     assert tokenizer.decode(encoded.ids[slice(*encoded.subject)]).strip() == birth.subject
 
 
-def test_every_answer_of_the_data_set_is_one_token(tokenizer, smoke_dataset, smoke_spec):
+def test_every_answer_of_the_data_set_is_one_token(encoder, smoke_dataset, smoke_spec):
     words = {*smoke_dataset.facts["object"].to_pylist(), *smoke_spec.prompts.answer_words()}
-    check_single_tokens(tokenizer, sorted(words))
+    check_single_tokens(encoder, sorted(words))
 
 
-def test_an_answer_of_several_tokens_is_refused_with_the_remedy(tokenizer):
+def test_an_answer_of_several_tokens_is_refused_with_the_remedy(encoder):
     with pytest.raises(ValueError, match=r"Xyzzyquux.*corpus\.tokenizer\.vocab_size"):
-        check_single_tokens(tokenizer, ["A", "Xyzzyquux"])
+        check_single_tokens(encoder, ["A", "Xyzzyquux"])
 
 
 def test_answers_that_share_a_token_are_refused_by_name():
     with pytest.raises(ValueError, match=r"share a first token: Rome, Oslo"):
-        check_single_tokens(word_tokenizer("."), ["Rome", "Oslo"])
+        check_single_tokens(words_split_at("."), ["Rome", "Oslo"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coemerge.corpus.background import DRILL, BackgroundConfig, check_background
-from coemerge.corpus.plan import PlanConfig, check_plan_config
+from coemerge.corpus.plan_config import PlanConfig, check_plan_config
 from coemerge.corpus.tokenizer_config import (
     TOKENIZER_FILES,
     TokenizerConfig,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from coemerge.corpus.background import Background
-from coemerge.corpus.plan import TASK_NAMES, Plan, document_times
+from coemerge.corpus.patterns import TASK_NAMES
+from coemerge.corpus.plan import Plan, document_times
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import Task, get_task

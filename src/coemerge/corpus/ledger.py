@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from coemerge.corpus.documents import FORMS
-from coemerge.corpus.plan import TASK_NAMES
+from coemerge.corpus.patterns import TASK_NAMES
 from coemerge.corpus.store import TokenStore
 
 _KEY = ("fact", "task", "template", "form")

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from coemerge.corpus.plan import TASK_NAMES, TIMINGS, Plan
+from coemerge.corpus.patterns import TASK_NAMES
+from coemerge.corpus.plan import Plan
+from coemerge.corpus.plan_config import TIMINGS
 from coemerge.prompts.build import Prompt
 from coemerge.tables.store import Columns, write_table_parts
 from coemerge.worlds.facts import World

@@ -1,5 +1,6 @@
 """What is true.
 
 Reading order: ``facts`` (Relation, Fact, World), ``names`` (invented words), ``synthetic``
-(a world of any size from a seed), ``agreement`` (number and gender agreement as minimal pairs).
+(a world of any size from a seed), ``curated`` (real facts, written by hand), ``readers`` and
+``public`` (public data sets), ``agreement`` (number and gender agreement as minimal pairs).
 """

@@ -1,0 +1,94 @@
+"""Settings of the exposure plan, and their checks."""
+
+from dataclasses import dataclass, field
+
+from coemerge.corpus.arms import ArmsConfig, get_arm
+from coemerge.prompts.tasks import TASKS, get_task
+
+TIMINGS = ("uniform", "burst", "spaced", "once", "window", "injections")
+
+
+@dataclass
+class TimingConfig:
+    """When the documents of a cell fall, within the window [start, stop) of training.
+
+    ``uniform``: independent times; ``burst``: all at one random time; ``spaced``: evenly, with a
+    random phase; ``once``: one document only; ``window``: uniform, start and stop given here;
+    ``injections``: evenly, at the same moments for all facts.
+    """
+
+    kind: str = "uniform"
+    start: float = 0.0
+    stop: float = 1.0
+
+
+@dataclass
+class PlanConfig:
+    """``documents``: documents per (fact, task) of a fully shown cell. ``auxiliary`` likewise, for
+    auxiliary relations, which have no arms."""
+
+    tasks: list[str] = field(default_factory=list)
+    documents: dict[str, int] = field(default_factory=dict)
+    auxiliary: dict[str, int] = field(default_factory=dict)
+    arms: ArmsConfig = field(default_factory=ArmsConfig)
+    timing: TimingConfig = field(default_factory=TimingConfig)
+
+
+def check_plan_config(config: PlanConfig) -> None:
+    """Raises ValueError listing every faulty key."""
+    problems = []
+    for task in config.tasks:
+        get_task(task)
+        if config.documents.get(task, 0) < 1:
+            problems.append(f"corpus.plan.documents.{task}: must be at least 1 (task is listed)")
+    for arm, share in config.arms.shares.items():
+        get_arm(arm)
+        if share < 0:
+            problems.append(f"corpus.plan.arms.shares.{arm}: must not be negative, got {share}")
+    if not sum(config.arms.shares.values()) > 0:
+        problems.append("corpus.plan.arms.shares: at least one arm needs a positive share")
+    if not config.tasks:
+        problems.append("corpus.plan.tasks: at least one task is needed")
+    if config.timing.kind not in TIMINGS:
+        problems.append(f"corpus.plan.timing.kind: {config.timing.kind!r} not in {TIMINGS}")
+    if not 0 <= config.timing.start < config.timing.stop <= 1:
+        problems.append("corpus.plan.timing: needs 0 <= start < stop <= 1")
+    problems += _arm_problems(config)
+    for task, count in config.auxiliary.items():
+        if task not in TASKS or count < 0:
+            problems.append(f"corpus.plan.auxiliary.{task}: no such task, or a negative number")
+    if any(dose < 1 for dose in config.arms.doses):
+        problems.append(f"corpus.plan.arms.doses: must be at least 1, got {config.arms.doses}")
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _arm_problems(config: PlanConfig) -> list[str]:
+    """Parameters of the arms in use: every task they name needs documents."""
+    arms, problems = config.arms, []
+    pairs = arms.order_pairs
+    if any(len(pair) != 2 for pair in pairs):
+        problems.append(f"corpus.plan.arms.order_pairs: needs pairs of tasks, got {pairs}")
+    named = {
+        "A3_dose": ("dose_sources", arms.dose_sources),
+        "A4_order": ("order_pairs", [task for pair in pairs for task in pair]),
+        "A8_wordings": ("wordings_source", [arms.wordings_source]),
+    }
+    for arm, (key, tasks) in named.items():
+        if arms.shares.get(arm, 0) > 0:
+            counted = config.documents if arm == "A4_order" else TASKS
+            unknown = [t for t in tasks if t not in TASKS or not counted.get(t)]
+            if unknown or not tasks:
+                problems.append(f"corpus.plan.arms.{key}: unknown or without documents: {unknown}")
+    if arms.shares.get("A3_dose", 0) > 0 and not arms.doses:
+        problems.append("corpus.plan.arms.doses: at least one dose is needed")
+    if arms.wordings_documents < 1:
+        problems.append(
+            f"corpus.plan.arms.wordings_documents: must be positive, got {arms.wordings_documents}"
+        )
+    window = arms.wordings_window
+    if len(window) != 2 or not 0 <= window[0] < window[1] <= 1:
+        problems.append(
+            f"corpus.plan.arms.wordings_window: needs 0 <= start < stop <= 1, got {window}"
+        )
+    return problems
