@@ -1,7 +1,8 @@
-"""Readers of public data sets: what a file holds, line by line, and what had to be passed over.
+"""Readers of public data sets, one module each.
 
-Reading order: ``records`` (what a reader hands over), ``files`` (records with where they stand),
-then one module per data set.
+Reading order: ``records`` (what a reader hands over), ``files`` (files and records that know where
+they stand), ``wordings`` (slots and names), then the data sets: ``pararel``, ``lre``,
+``counterfact``, ``popqa``, ``known_facts``, ``fictional_knowledge``, ``blimp``.
 """
 
 from collections.abc import Callable

@@ -1,76 +1,109 @@
-"""BLiMP (Warstadt et al. 2020): minimal pairs of sentences, JSON lines per paradigm."""
+"""BLiMP: pairs of sentences of which one is grammatical, a thousand for each of 67 paradigms.
 
+Warstadt et al. (2020), "BLiMP: The Benchmark of Linguistic Minimal Pairs for English". JSON lines.
+Where the words before the difference decide which sentence is right, a pair is also a triple: what
+comes before, and the word that has to follow.
+"""
+
+import re
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from coemerge.worlds.agreement import MinimalPair
 from coemerge.worlds.facts import Wordings
-from coemerge.worlds.readers.files import (
-    OBJECT,
-    SUBJECT,
-    Record,
-    files_under,
-    json_lines,
-    text_field,
-)
-from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
+from coemerge.worlds.readers.files import Record, add_triple, json_lines, list_files
+from coemerge.worlds.readers.records import Reading, RelationInfo
+from coemerge.worlds.readers.wordings import OBJECT, SUBJECT, safe_id
 
-_MARKS = ".,;:!?"
+LAYOUT = 'JSON lines with "sentence_good", "sentence_bad", "UID", ..., one file per paradigm'
+_GIVEN = ("one_prefix_prefix", "one_prefix_word_good", "one_prefix_word_bad")
+_PUNCTUATION = ".,;:!?"
 
 
 def read(path: Path) -> Reading:
-    """Pairs; those that the words before the difference decide are facts as well: what precedes is
-    the subject, the right continuation the object."""
-    reading, formats = Reading(), {}
-    for file in files_under(path, (".jsonl",), "JSON lines with sentence_good and sentence_bad"):
-        for record, where in json_lines(file):
-            pair = _pair(record, where)
+    """Raises FileNotFoundError, or ValueError naming file and line."""
+    reading = Reading()
+    formats: dict[str, tuple[str, ...]] = {}
+    for file in list_files(path, ".jsonl", LAYOUT):
+        for record in json_lines(file, LAYOUT):
+            pair = _pair(record, file.stem, reading.notes)
             if pair is None:
-                reading.notes["pairs of equal sentences"] += 1
                 continue
             reading.pairs.append(pair)
-            good = pair.good.rstrip(_MARKS)
-            if pair.cue_follows or not pair.prefix or not good:
-                reading.notes["pairs that only whole sentences tell apart (no facts)"] += 1
-                continue
-            name = pair.phenomenon
-            reading.triples.append(Triple(name, pair.prefix, good, where))
-            info = RelationInfo(name.replace("_", " "), "beginning", "continuation")
-            reading.relations.setdefault(name, info)
-            reading.wordings[name] = Wordings((f"{SUBJECT} {OBJECT}",))
-            formats[name] = ("completion",)
+            if pair.cue_follows:
+                reading.notes["pairs that only whole sentences can tell"] += 1
+            elif not pair.prefix:
+                reading.notes["pairs that differ in their first word (no triple)"] += 1
+            else:
+                relation_id = safe_id(pair.phenomenon, record.where)
+                obj = pair.good.rstrip(_PUNCTUATION)
+                add_triple(reading, relation_id, pair.prefix, obj, record.where)
+                formats[relation_id] = ("completion",)
+    for relation_id in formats:
+        name = relation_id.replace("_", " ")
+        reading.relations[relation_id] = RelationInfo(name, "beginning", "word")
+        reading.wordings[relation_id] = Wordings((f"{SUBJECT} {OBJECT}",))
     reading.formats = formats
     return reading
 
 
-def _pair(record: Record, where: str) -> MinimalPair | None:
-    good, bad = (text_field(record, f"sentence_{kind}", where) for kind in ("good", "bad"))
-    name = text_field(record, "UID", where)
-    kind = str(record.get("linguistics_term", ""))
-    prefix, right, wrong, suffix = split_pair(good, bad)
-    if not right and not wrong:
+def _pair(record: Record, stem: str, notes: Counter[str]) -> MinimalPair | None:
+    """None where the two sentences are one."""
+    good, bad = (" ".join(record.text(f"sentence_{side}").split()) for side in ("good", "bad"))
+    if not good or not bad:
+        raise ValueError(f"{record.where}: an empty sentence; expected a good and a bad one")
+    if good == bad:
+        notes["pairs of equal sentences passed over"] += 1
         return None
-    follows = not record.get("one_prefix_method", False)
-    return MinimalPair(name, kind, prefix, right, wrong, suffix, follows)
+    given = all(record.text(name, "") for name in _GIVEN)
+    one_prefix = record.flag("one_prefix_method", default=given)
+    pair = _by_fields(record, good, bad, notes) if given else None
+    if pair is None:
+        pair = _by_words(good.split(), bad.split())
+    is_last = bool(pair.prefix) and not pair.suffix and " " not in pair.good + pair.bad
+    return replace(
+        pair,
+        phenomenon=record.text("UID", "") or stem,
+        word_class=record.text("linguistics_term", ""),
+        cue_follows=not (one_prefix or is_last),
+    )
 
 
-def split_pair(good: str, bad: str) -> tuple[str, str, str, str]:
-    """(common beginning, good, bad, common end), by words. Neither middle is empty unless the
-    sentences are equal: the common end gives up a word where one would be."""
-    first, second = good.split(), bad.split()
-    if first == second:
-        return good, "", "", ""
-    start = _common(first, second)
-    end = _common(first[start:][::-1], second[start:][::-1])
-    if end and start + end >= min(len(first), len(second)):
-        end -= 1
-    elif start == min(len(first), len(second)):
-        start -= 1
-    stops = len(first) - end, len(second) - end
-    parts = first[:start], first[start : stops[0]], second[start : stops[1]], first[stops[0] :]
-    prefix, right, wrong, suffix = (" ".join(words) for words in parts)
-    return prefix, right, wrong, suffix
+def _by_fields(record: Record, good: str, bad: str, notes: Counter[str]) -> MinimalPair | None:
+    """The words that the file says decide; None where its sentences do not hold them."""
+    prefix, good_word, bad_word = (" ".join(record.text(name).split()) for name in _GIVEN)
+    rest, other_rest = (
+        _rest(sentence, f"{prefix} {word}")
+        for sentence, word in ((good, good_word), (bad, bad_word))
+    )
+    if rest is None or other_rest is None:
+        notes["one_prefix fields that their sentences do not hold (split by words instead)"] += 1
+        return None
+    if rest != other_rest:
+        notes["pairs that go on differently after the deciding word (left out from there)"] += 1
+        rest = ""
+    return MinimalPair("", "", good[: len(prefix)], good_word, bad_word, rest)
 
 
-def _common(first: list[str], second: list[str]) -> int:
-    pairs = zip(first, second, strict=False)
-    return next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+def _rest(sentence: str, head: str) -> str | None:
+    """What follows ``head``, or None where the sentence does not begin with these words."""
+    rest = sentence[len(head) :]
+    if sentence[: len(head)].lower() != head.lower() or re.match(r"[\w'’-]", rest):
+        return None
+    return rest.strip()
+
+
+def _by_words(good: list[str], bad: list[str]) -> MinimalPair:
+    """Common words before and after; what is between differs, and is never empty."""
+    start, shorter = 0, min(len(good), len(bad))
+    while start < shorter and good[start] == bad[start]:
+        start += 1
+    end = 0
+    while end < shorter - start and good[-1 - end] == bad[-1 - end]:
+        end += 1
+    if start + end == shorter:  # one sentence only has more words: take in one that both have
+        start, end = (start, end - 1) if end else (start - 1, end)
+    prefix, suffix = " ".join(good[:start]), " ".join(good[len(good) - end :])
+    right, wrong = (" ".join(words[start : len(words) - end]) for words in (good, bad))
+    return MinimalPair("", "", prefix, right, wrong, suffix)

@@ -1,32 +1,33 @@
-"""The known facts of ROME (Meng et al. 2022): statements that GPT-2 XL completes, a JSON list."""
+"""Known facts: single facts with the prompt that a large model completed rightly.
+
+Meng et al. (2022), "Locating and Editing Factual Associations in GPT", used for causal tracing. One
+JSON list.
+"""
 
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from coemerge.worlds.facts import Wordings
-from coemerge.worlds.readers.files import OBJECT, files_under, json_list, slots, text_field
-from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
+from coemerge.worlds.readers.files import add_triple, json_records, list_files
+from coemerge.worlds.readers.records import Reading, RelationInfo
+from coemerge.worlds.readers.wordings import is_statement, most_frequent, safe_id, statement_from
+
+LAYOUT = 'a JSON list of {"subject", "attribute", "template", "relation_id", ...}'
 
 
 def read(path: Path) -> Reading:
-    """``attribute`` is the object, ``template`` leads up to it."""
+    """Raises FileNotFoundError, or ValueError naming file and line or record."""
     reading = Reading()
-    templates: dict[str, Counter[str]] = defaultdict(Counter)
-    for file in files_under(path, (".json",), "a JSON list of known facts"):
-        for record, where in json_list(file):
-            relation_id = text_field(record, "relation_id", where)
-            pair = text_field(record, "subject", where), text_field(record, "attribute", where)
-            wording = slots(f"{text_field(record, 'template', where)} {OBJECT}.", with_object=True)
-            if not all(pair):
-                reading.notes["facts without a subject or attribute"] += 1
-                continue
-            reading.relations.setdefault(relation_id, RelationInfo(relation_id))
-            reading.triples.append(Triple(relation_id, *pair, where))
-            if wording is None:
-                reading.notes["templates without {} once"] += 1
-            else:
-                templates[relation_id][wording] += 1
-    for relation_id, counted in templates.items():
-        statements = tuple(wording for wording, _ in counted.most_common())
-        reading.wordings[relation_id] = Wordings(statements)
+    statements: dict[str, Counter[str]] = defaultdict(Counter)
+    for file in list_files(path, ".json", LAYOUT):
+        for record in json_records(file, LAYOUT):
+            name = safe_id(record.text("relation_id"), record.where)
+            subject, attribute = record.text("subject"), record.text("attribute")
+            add_triple(reading, name, subject, attribute, record.where)
+            reading.relations.setdefault(name, RelationInfo(name))
+            statement = statement_from(record.text("template"))
+            if is_statement(statement, reading.notes):
+                statements[name][statement] += 1
+    for name in reading.relations:
+        reading.wordings[name] = Wordings(most_frequent(statements[name]))
     return reading

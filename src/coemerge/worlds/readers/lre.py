@@ -1,81 +1,93 @@
-"""LRE (Hernandez et al. 2024, "Linearity of relation decoding"): one JSON file per relation."""
+"""LRE: relations of four kinds (factual, commonsense, bias, linguistic), one JSON file each.
 
+Hernandez et al. (2024), "Linearity of Relation Decoding in Transformer Language Models". Some files
+hold characters that were escaped twice, so that a name reads ``Bras\\u00edlia`` even once parsed.
+"""
+
+import json
 import re
+from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 from coemerge.worlds.facts import Wordings
-from coemerge.worlds.readers.files import (
-    OBJECT,
-    Record,
-    files_under,
-    json_document,
-    mapping_field,
-    slots,
+from coemerge.worlds.readers.files import Record, add_triple, json_record, list_files
+from coemerge.worlds.readers.records import Reading, RelationInfo
+from coemerge.worlds.readers.wordings import (
+    distinct,
+    is_question,
+    is_statement,
     slug,
-    text_field,
-    texts_field,
+    statement_from,
+    with_subject_slot,
 )
-from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
 
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+LAYOUT = (
+    'one JSON object per relation: "name", "prompt_templates" with {}, '
+    '"samples" [{"subject", "object"}]'
+)
+_ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
 def read(path: Path) -> Reading:
-    """A file is a relation; its prompt templates lead up to the object."""
+    """Raises FileNotFoundError, or ValueError naming file and line or record."""
     reading = Reading()
-    for file in files_under(path, (".json",), "one JSON file per relation"):
-        content = json_document(file)
-        if not isinstance(content, dict):
-            raise ValueError(f"{file}: expected an object, found {type(content).__name__}")
-        if "samples" not in content and path.is_dir():
-            reading.notes["files that hold no relation"] += 1
-            continue
-        _add(reading, content, str(file))
+    templates: dict[str, list[str]] = defaultdict(list)
+    for file in list_files(path, ".json", LAYOUT):
+        record = json_record(file, LAYOUT)
+        name = record.text("name", "") or file.stem
+        relation_id = slug(name, record.where)
+        if relation_id in reading.relations:
+            reading.notes["files of a relation that another file has too (merged)"] += 1
+        reading.relations.setdefault(relation_id, _info(name, record))
+        for field in ("prompt_templates", "prompt_templates_zs"):
+            templates[relation_id] += record.texts(field)
+        for sample in record.parts("samples"):
+            subject = _unescaped(sample.text("subject"), reading.notes)
+            obj = _unescaped(sample.text("object"), reading.notes)
+            add_triple(reading, relation_id, subject, obj, sample.where)
+    for relation_id, found in templates.items():
+        reading.wordings[relation_id] = _wordings(found, reading.notes)
+    reading.notes += Counter()  # drops what was counted zero times
     return reading
 
 
-def _add(reading: Reading, content: Record, where: str) -> None:
-    name = text_field(content, "name", where)
-    relation_id = slug(name)
-    samples = content.get("samples")
-    if not isinstance(samples, list) or not samples:
-        raise ValueError(f"{where}: 'samples' must be a list of subjects and objects, not empty")
-    details = content.get("properties") or {}
-    if not isinstance(details, dict):
-        raise ValueError(f"{where}: 'properties' must be an object")
-    domain = content.get("domain") or details.get("domain_name") or "subject"
-    image = content.get("range") or details.get("range_name") or "object"
-    symmetric = bool(details.get("symmetric", False))
-    reading.relations[relation_id] = RelationInfo(name, str(domain), str(image), symmetric)
-    reading.wordings[relation_id] = Wordings(_statements(reading, content, where))
-    for number, sample in enumerate(samples, start=1):
-        _add_sample(reading, relation_id, sample, f"{where}: sample {number}")
-
-
-def _add_sample(reading: Reading, relation_id: str, sample: Any, where: str) -> None:
-    record = mapping_field({"sample": sample}, "sample", where)
-    pair = [_unescaped(reading, text_field(record, key, where)) for key in ("subject", "object")]
-    if all(pair):
-        reading.triples.append(Triple(relation_id, pair[0], pair[1], where))
-    else:
-        reading.notes["samples without a subject or object"] += 1
-
-
-def _statements(reading: Reading, content: Record, where: str) -> tuple[str, ...]:
-    templates = (
-        *texts_field(content, "prompt_templates", where),
-        *texts_field(content, "prompt_templates_zs", where),
+def _info(name: str, record: Record) -> RelationInfo:
+    properties = record.part("properties") if record.has("properties") else record
+    return RelationInfo(
+        name,
+        _type_name("domain", "subject", properties, record),
+        _type_name("range", "object", properties, record),
+        properties.flag("symmetric"),
     )
-    made = [slots(f"{t.rstrip('. ')} {OBJECT}.", with_object=True) for t in templates]
-    usable = dict.fromkeys(wording for wording in made if wording)
-    reading.notes["templates without {} once"] += made.count(None)
-    return tuple(usable)
 
 
-def _unescaped(reading: Reading, text: str) -> str:
-    """Some labels hold escapes of escapes, ``Bras\\u00edlia`` letter by letter."""
-    if not _ESCAPE.search(text):
-        return text
-    reading.notes["labels with doubly escaped characters (mended)"] += 1
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+def _type_name(side: str, default: str, properties: Record, record: Record) -> str:
+    """``domain`` and ``range`` may also list the labels themselves, which name no type."""
+    named = properties.text(f"{side}_name", "")
+    if not named and not isinstance(record.values.get(side), list):
+        named = record.text(side, "")
+    return named or default
+
+
+def _wordings(templates: list[str], notes: Counter[str]) -> Wordings:
+    """What ends with a question mark asks; all else is continued by the object."""
+    unique = distinct((_unescaped(template, notes) for template in templates), notes)
+    asked = [with_subject_slot(t) for t in unique if t.endswith("?")]
+    stated = [statement_from(t) for t in unique if not t.endswith("?")]
+    return Wordings(
+        tuple(s for s in stated if is_statement(s, notes)),
+        tuple(q for q in asked if is_question(q, notes)),
+    )
+
+
+def _unescaped(text: str, notes: Counter[str]) -> str:
+    def decoded(match: re.Match[str]) -> str:
+        characters: str = json.loads(f'"{match[0]}"')
+        try:
+            characters.encode()
+        except UnicodeEncodeError:  # half a character: not an escape, after all
+            return match[0]
+        notes["doubly escaped characters decoded"] += len(characters)
+        return characters
+
+    return _ESCAPED.sub(decoded, text).strip()

@@ -1,66 +1,112 @@
-"""ParaRel (Elazar et al. 2021): facts and patterns as JSON lines, a file each per Wikidata
-property. Facts derive from LAMA's T-REx."""
+"""ParaRel: facts of Wikidata relations, and many wordings of each relation.
 
+Elazar et al. (2021), "Measuring and Improving Consistency in Pretrained Language Models"; its facts
+come from the T-REx part of LAMA (Petroni et al., 2019). One JSON-lines file per relation, named by
+the relation's id: patterns in one folder, facts in another, whatever the folders are called.
+"""
+
+import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from coemerge.worlds.facts import Wordings
-from coemerge.worlds.readers.files import Record, files_under, json_lines, slots, text_field
-from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
+from coemerge.worlds.readers.files import (
+    add_triple,
+    json_line_values,
+    json_lines,
+    list_files,
+    visible_files,
+)
+from coemerge.worlds.readers.records import Reading, RelationInfo
+from coemerge.worlds.readers.wordings import distinct, is_statement, safe_id
 
-_LAYOUT = "facts/P36.jsonl and patterns/P36.jsonl (or trex_lms_vocab/ and graphs_json/)"
+LAYOUT = (
+    'JSON lines with "sub_label" and "obj_label" (facts) or "pattern" (patterns), '
+    "one file per relation"
+)
+_MARKS = {"facts": "sub_label", "patterns": "pattern"}
+# Where a folder has these, others are copies: the whole of T-REx may lie beside the part in use.
+_FOLDERS = {"facts": ("facts", "trex_lms_vocab"), "patterns": ("patterns", "graphs_json")}
+_AROUND = re.compile(r"^(?:(?:'s|is|are|the) )+|(?: (?:is|are))+$")
 
 
 def read(path: Path) -> Reading:
-    """Facts and patterns are told apart by content; the file's name is the relation.
+    """A folder of patterns and facts, or a single file of either kind.
 
-    Of a single file of facts, the patterns are looked for in the folders beside it.
+    Raises FileNotFoundError, or ValueError naming file and line.
     """
     reading = Reading()
-    files = files_under(path, (".jsonl",), _LAYOUT)
-    if path.is_file():
-        files += sorted(p for p in path.parent.parent.glob(f"*/{path.name}") if p != path)
-    patterns: dict[str, list[Record]] = {}
-    for file in files:
-        records = list(json_lines(file))
-        if "pattern" in records[0][0]:
-            found = patterns.setdefault(file.stem, [])
-            found += [{**r, "pattern": text_field(r, "pattern", where)} for r, where in records]
-        elif "sub_label" in records[0][0]:
-            _add_facts(reading, file.stem, records)
-        elif len(files) == 1:
-            raise ValueError(
-                f"{records[0][1]}: neither 'sub_label' nor 'pattern'; expected {_LAYOUT}"
-            )
-        else:
-            reading.notes["files that hold neither facts nor patterns"] += 1
-    for relation_id, found in patterns.items():
-        _add_patterns(reading, relation_id, found)
-    if not reading.triples and not reading.notes:
-        raise ValueError(f"{path}: holds no facts; expected {_LAYOUT}")
+    by_kind = _files(path, reading.notes)
+    for file in by_kind["facts"]:
+        name = safe_id(file.stem, str(file))
+        for record in json_lines(file, LAYOUT):
+            subject, obj = record.text("sub_label"), record.text("obj_label")
+            add_triple(reading, name, subject, obj, record.where)
+        reading.relations[name] = RelationInfo(name)
+    groups: dict[str, list[Path]] = {}
+    for file in by_kind["patterns"]:
+        groups.setdefault(safe_id(file.stem, str(file)), []).append(file)
+    for name, files in groups.items():
+        _read_patterns(name, files, reading)
+    reading.notes += Counter()  # drops what was counted zero times
     return reading
 
 
-def _add_facts(reading: Reading, relation_id: str, records: list[tuple[Record, str]]) -> None:
-    reading.relations.setdefault(relation_id, RelationInfo(relation_id))
-    for record, where in records:
-        pair = text_field(record, "sub_label", where), text_field(record, "obj_label", where)
-        if all(pair):
-            reading.triples.append(Triple(relation_id, *pair, where))
-        else:
-            reading.notes["facts without a subject or object"] += 1
+def _files(path: Path, notes: Counter[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {"facts": [], "patterns": []}
+    for file in list_files(path, ".jsonl", LAYOUT):
+        kind = _kind(file)
+        if kind:
+            found[kind].append(file)
+    if not any(found.values()):
+        raise ValueError(f"{path}: neither facts nor patterns; expected {LAYOUT}")
+    if path.is_file():
+        return {kind: files or _siblings(path, kind) for kind, files in found.items()}
+    for kind, files in found.items():
+        named = [file for file in files if file.parent.name in _FOLDERS[kind]]
+        found[kind] = named or files
+    ignored = len(visible_files(path)) - sum(len(files) for files in found.values())
+    notes["files ignored: neither facts nor patterns in use"] = ignored
+    return found
 
 
-def _add_patterns(reading: Reading, relation_id: str, found: list[Record]) -> None:
-    if relation_id not in reading.relations:
+def _kind(file: Path) -> str | None:
+    """The folder's name may be any; the first record tells."""
+    _, first = next(json_line_values(file, LAYOUT))
+    if not isinstance(first, dict):
+        return None
+    return next((kind for kind, mark in _MARKS.items() if mark in first), None)
+
+
+def _siblings(file: Path, kind: str) -> list[Path]:
+    """The other half of a relation of which one file was named, if it lies in a folder nearby."""
+    around = file.absolute().parent.parent
+    nested = [p for name in _FOLDERS[kind] for p in around.glob(f"*/{name}/{file.name}")]
+    return [p for p in sorted([*around.glob(f"*/{file.name}"), *nested]) if _is(p, kind)]
+
+
+def _is(file: Path, kind: str) -> bool:
+    """Nobody named this file, so that it may be anything."""
+    try:
+        return file.is_file() and _kind(file) == kind
+    except ValueError:
+        return False
+
+
+def _read_patterns(name: str, files: Iterable[Path], reading: Reading) -> None:
+    statements, lemmas = [], Counter[str]()
+    for record in (record for file in files for record in json_lines(file, LAYOUT)):
+        given = record.text("pattern")
+        pattern = re.sub(r"\s+\.$", ".", given)
+        reading.notes["patterns with a space before the final period (removed)"] += pattern != given
+        if is_statement(pattern, reading.notes):
+            statements.append(pattern)
+            lemma = record.text("extended_lemma", "") or record.text("lemma", "")
+            lemmas[_AROUND.sub("", lemma.replace("-", " "))] += 1
+    if name not in reading.relations:
         reading.notes["pattern files without facts"] += 1
-        return
-    usable = [wording for r in found if (wording := slots(r["pattern"], with_object=True))]
-    reading.notes["patterns without [X] and [Y] once each"] += len(found) - len(usable)
-    distinct = tuple(dict.fromkeys(usable))
-    reading.notes["duplicate patterns"] += len(usable) - len(distinct)
-    reading.wordings[relation_id] = Wordings(statements=distinct)
-    lemmas = Counter(str(r.get("extended_lemma", "")) for r in found)
-    lemmas.pop("", None)
-    name = lemmas.most_common(1)[0][0].replace("-", " ") if lemmas else relation_id
-    reading.relations[relation_id] = RelationInfo(name)
+    del lemmas[""]
+    human = lemmas.most_common(1)[0][0] if lemmas else name
+    reading.relations[name] = RelationInfo(human)
+    reading.wordings[name] = Wordings(distinct(statements, reading.notes))

@@ -1,60 +1,55 @@
-"""PopQA (Mallen et al. 2023): questions about entities of known popularity, a TSV file."""
+"""PopQA: questions about entities, with how often their pages are viewed.
 
-import json
+Mallen et al. (2023), "When Not to Trust Language Models: Investigating Effectiveness of Parametric
+and Non-Parametric Memories". One table; lists of answers and aliases are JSON inside a field.
+"""
+
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from coemerge.worlds.facts import Wordings
-from coemerge.worlds.readers.files import (
-    SUBJECT,
-    Record,
-    files_under,
-    slots,
-    slug,
-    text_field,
-    tsv_rows,
-)
-from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
+from coemerge.worlds.readers.files import Record, add_triple, list_files, parsed_json, tsv_records
+from coemerge.worlds.readers.records import Reading, RelationInfo
+from coemerge.worlds.readers.wordings import SUBJECT, is_question, most_frequent, slug
 
-_COLUMNS = ("subj", "prop", "obj", "question")
-_LISTS = ("possible_answers", "s_aliases", "o_aliases")
-_MOST_QUESTIONS = 10
+LAYOUT = "a table parted by tabs, with a header line that names subj, prop, obj and question"
+_REQUIRED = ("subj", "prop", "obj", "question")
+_ALIASES = ("s_aliases", "o_aliases")
+_MOST = 10  # questions per relation
 
 
 def read(path: Path) -> Reading:
-    """A row is a fact; a relation's questions are its rows' with the subject taken out."""
+    """Raises FileNotFoundError, or ValueError naming file and line."""
     reading = Reading()
     questions: dict[str, Counter[str]] = defaultdict(Counter)
-    for file in files_under(path, (".tsv",), "a TSV file with a header"):
-        for row, where in tsv_rows(file, _COLUMNS):
-            subject, name, obj, question = (text_field(row, c, where) for c in _COLUMNS)
-            answers = _answers(row, where)
-            if not (subject and name and obj):
-                reading.notes["rows without a subject, property or object"] += 1
-                continue
+    for file in list_files(path, ".tsv", LAYOUT):
+        for record in tsv_records(file, _REQUIRED, LAYOUT):
+            subject, prop, obj = (record.text(name) for name in ("subj", "prop", "obj"))
+            relation_id = slug(prop, record.where)
+            for column in _ALIASES:
+                _listed(record, column)
+            answers = _listed(record, "possible_answers")
             if answers and obj not in answers:
-                reading.notes["objects that are not among the possible answers (kept)"] += 1
-            relation_id = slug(name)
-            reading.relations.setdefault(relation_id, RelationInfo(name))
-            reading.triples.append(Triple(relation_id, subject, obj, where))
-            wording = slots(question.replace(subject, SUBJECT), with_object=False)
-            if wording is None:
-                reading.notes["questions that do not name their subject once"] += 1
-            else:
-                questions[relation_id][wording] += 1
-    for relation_id, counted in questions.items():
-        asked = tuple(wording for wording, _ in counted.most_common(_MOST_QUESTIONS))
-        reading.wordings[relation_id] = Wordings(questions=asked)
+                reading.notes["answers missing among their possible answers"] += 1
+            reading.relations.setdefault(relation_id, RelationInfo(prop))
+            add_triple(reading, relation_id, subject, obj, record.where)
+            question = record.text("question").replace(subject or SUBJECT, SUBJECT)
+            if subject and is_question(question, reading.notes):
+                questions[relation_id][question] += 1
+    for relation_id in reading.relations:
+        found = questions[relation_id]
+        if len(found) > _MOST:
+            reading.notes[f"question wordings beyond the {_MOST} most frequent"] += (
+                len(found) - _MOST
+            )
+        reading.wordings[relation_id] = Wordings(questions=most_frequent(found, _MOST))
     return reading
 
 
-def _answers(row: Record, where: str) -> list[str]:
-    """The possible answers; all columns with lists are checked, for they are JSON in a cell."""
-    parsed: dict[str, list[str]] = {}
-    for column in _LISTS:
-        text = row.get(column) or "[]"
-        try:
-            parsed[column] = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{where}: {column} is not a JSON list: {text[:60]!r}") from error
-    return parsed["possible_answers"]
+def _listed(record: Record, column: str) -> tuple[str, ...]:
+    """The texts of a JSON list inside a field; none where the field is blank or absent."""
+    field = record.text(column, "")
+    if not field:
+        return ()
+    value = parsed_json(field, f"{record.where}: {column}", "a list of texts")
+    return Record(record.where, {column: value}).texts(column)
