@@ -37,7 +37,8 @@ def show_run(run_directory: Path) -> None:
     rows = read_summary(run_directory)
     tables = run_directory / "tables"
     more = (format_dose, format_forgetting, format_old_facts) if rows else ()
-    parts = [format_summary(rows), *(write(tables) for write in more)]
+    chance = manifest.get("score", {}).get("chance", "uniform")
+    parts = [format_summary(rows, chance), *(write(tables) for write in more)]
     parts.append("\n".join(_places(run_directory, manifest)))
     sys.stdout.write("\n" + "\n\n".join(part for part in parts if part) + "\n")
 

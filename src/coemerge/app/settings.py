@@ -14,6 +14,7 @@ from coemerge.corpus.config import DatasetSpec
 from coemerge.lm.base import Base, check_base, find_base
 from coemerge.lm.config import check_model_choice, check_training_config
 from coemerge.scoring.config import check_score_config
+from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 RESUME = ("true", "false", "auto")
 
@@ -42,6 +43,9 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         callbacks=resolved["callbacks"] or {},
         logger=resolved["logger"] or {},
     )
+    if config.score.chance == "auto":
+        balanced = isinstance(config.world, SyntheticWorldConfig)
+        config.score.chance = "uniform" if balanced else "answer_prior"
     base = _find_base(config)
     folder = str(base.directory) if base else ""
     dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed, folder)

@@ -96,8 +96,8 @@ def _sham_estimate(sham: pd.DataFrame) -> Estimate:
     return wilson_mean(sham["score"].to_numpy(), lowest)
 
 
-def format_summary(rows: list[TaskSummary]) -> str:
-    """The table as text, with a legend."""
+def format_summary(rows: list[TaskSummary], chance: str = "uniform") -> str:
+    """The table as text, with a legend; ``chance`` says whose guesses score 0."""
     if not rows:
         return "Nothing was scored (callbacks.acquisition is off)."
     table = pd.DataFrame([_cells(row) for row in rows])
@@ -109,11 +109,14 @@ def format_summary(rows: list[TaskSummary]) -> str:
             "are not.  exposed: facts shown in",
             "this format.  others: facts shown in other formats only.  never: mean score of facts "
             "never shown, 95 % interval;",
-            "0 is chance.  options: fresh sets were never shown together in training, seen ones "
-            "were.  step: first scored step",
-            "at which 25 % and 90 % of the exposed facts had emerged.",
+            f"0 is chance{_CHANCE[chance]}.  step: first scored step at which 25 % and 90 % of the "
+            "exposed facts had emerged.",
+            "options: fresh sets were never shown together in training, seen ones were.",
         ]
     )
+
+
+_CHANCE = {"uniform": "", "answer_prior": ": that of guessing answers as often as they are right"}
 
 
 def _cells(row: TaskSummary) -> dict[str, str]:

@@ -6,7 +6,7 @@ import signal
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
         run_id=run_id,
         experiment=config.experiment_name,
         status="running",
+        score=asdict(config.score),
         seed=config.seed,
         fingerprint=fingerprint,
         data_fingerprint=dataset.manifest["fingerprint"],
@@ -167,10 +168,12 @@ def _data_of(base: Base | None) -> Dataset | None:
         return None
     manifest = read_run_manifest(base.run) or {}
     directory = Path(manifest.get("data_directory", ""))
-    if not (directory / "manifest.json").is_file():
-        log.warning("the data set of %s is gone: its facts are not scored", base.run)
-        return None
-    return open_dataset(directory)
+    if (directory / "manifest.json").is_file():
+        dataset = open_dataset(directory)
+        if dataset.content_hash == manifest.get("data_hash"):
+            return dataset
+    log.warning("the data set of %s is gone from %s: its facts are not scored", base.run, directory)
+    return None
 
 
 def fit(training: Training, continues: bool) -> None:

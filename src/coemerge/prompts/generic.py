@@ -78,7 +78,7 @@ _NEGATED = (
 def phrasings_from(relation: Relation, wordings: Wordings) -> dict[str, tuple[str, ...]]:
     """Ten phrasings per key of a template file (``templates.PHRASINGS``, without multihop)."""
     label = relation.label or relation.relation_id.replace("_", " ")
-    generic = f"The {label} of {SUBJECT} is {OBJECT}."
+    generic = f"The {label.removesuffix(' of')} of {SUBJECT} is {OBJECT}."
     ending = [s for s in wordings.statements if slot_problem("statement", s) is None] or [generic]
     others = [s for s in wordings.statements if s not in ending]
     beginnings = [s[: s.index(OBJECT)].rstrip() for s in ending]

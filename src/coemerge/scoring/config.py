@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 BASES = ("full", "first", "cand")
-CHANCES = ("uniform", "answer_prior")
+CHANCES = ("auto", "uniform", "answer_prior")
 
 
 @dataclass
@@ -13,11 +13,12 @@ class ScoreConfig:
     ``base``: full (probability of the whole answer), first (of its first token: the same where
     answers are single tokens), or cand (the first token's share among the candidates).
     ``chance``: uniform over the answer set, or answer_prior, the score of a guesser who knows how
-    often each answer is right in training; where answers are skewed the latter is the fair floor.
+    often each answer is right in training. auto is uniform in synthetic worlds, whose answers are
+    balanced, and answer_prior in others, where that guesser beats a uniform one.
     """
 
     base: str = "full"
-    chance: str = "uniform"
+    chance: str = "auto"
 
 
 def check_score_config(config: ScoreConfig) -> None:
