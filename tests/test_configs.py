@@ -1,8 +1,9 @@
 """Every configuration file composes, every ``_target_`` exists, and faulty values are refused."""
 
 import inspect
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from omegaconf.errors import OmegaConfBaseException
 from coemerge.app.schema import register
 from coemerge.app.settings import Settings, read_settings
 from coemerge.app.training import instantiate_entries
+from coemerge.corpus.arms import ARMS
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
-DATA = {"prompts/templates", "world/lexicon"}  # read by path, not composed
+DATA = {"prompts/templates", "world/lexicon", "world/real"}  # read by path, not composed
+Brought = Callable[[str, str], list[str]]
 OFFERED = {"run", "run_directory", "run_id", "group", "config"}  # by app.training.assemble
 
 
@@ -35,6 +38,65 @@ TRAINING = [
     option for option in OPTIONS if option[0] != "study" and not option[0].startswith("hydra")
 ]
 PRIMARY = [path.stem for path in files() if path.parent.as_posix() == "."]
+
+
+def lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def request(subject: str, true: str, new: str) -> dict[str, Any]:
+    """What CounterFact asks to be edited."""
+    targets = {"target_true": {"str": true}, "target_new": {"str": new}}
+    return {"prompt": "{} lies in", "relation_id": "P17", "subject": subject, **targets}
+
+
+PAIRS = [(f"Town{k}", f"Land{k}") for k in range(12)]
+PROBES = {f"{d}_{side}": [f"{d} {side} {k}" for k in range(9)]
+          for d in ("mem", "gen", "hard_gen") for side in ("input", "target")}  # fmt: skip
+# Of each public data set a little, as a file of its layout: its world needs a path.
+PUBLIC: dict[str, tuple[str, str]] = {
+    "blimp": ("agreement.jsonl", lines(
+        {"sentence_good": f"The cats {verb}", "sentence_bad": f"The cats {verb}s",
+         "one_prefix_method": True, "UID": "agreement"} for verb in ("sleep", "walk", "sing"))),
+    "counterfact": ("counterfact.json", json.dumps([
+        {"case_id": k, "requested_rewrite": request(s, o, "Nowhere")}
+        for k, (s, o) in enumerate(PAIRS)])),
+    "fictional_knowledge": ("fictional.json", json.dumps([{"train_context": "A text.", **PROBES}])),
+    "known_facts": ("known.json", json.dumps([
+        {"subject": s, "attribute": o, "template": "{} lies in", "relation_id": "P17"}
+        for s, o in PAIRS])),
+    "lre": ("country.json", json.dumps({
+        "name": "country", "prompt_templates": ["{} lies in"],
+        "samples": [{"subject": s, "object": o} for s, o in PAIRS]})),
+    "pararel": ("P17.jsonl", lines({"sub_label": s, "obj_label": o} for s, o in PAIRS)),
+    "popqa": ("popqa.tsv", "subj\tprop\tobj\tquestion\n" + "".join(
+        f"{s}\tcountry\t{o}\tIn what country is {s}?\n" for s, o in PAIRS)),
+}  # fmt: skip
+BASE_FILES = {
+    "config.json": json.dumps({"model_type": "gpt2", "n_positions": 128, "vocab_size": 5}),
+    "model.safetensors": "",
+    "vocab.json": "{}",
+}
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory: pytest.TempPathFactory) -> Brought:
+    """``brought(group, name)``: the overrides that name what a user has to bring for an option."""
+    folder = tmp_path_factory.mktemp("brought")
+    (folder / "base").mkdir()
+    for file, text in BASE_FILES.items():
+        (folder / "base" / file).write_text(text)
+    for file, text in PUBLIC.values():
+        (folder / file).write_text(text)
+
+    def overrides(group: str, name: str) -> list[str]:
+        if (group, name) in (("model", "pretrained"), ("experiment", "continue_pretraining")):
+            return [f"model.base={folder / 'base'}"]
+        if group == "world" and name in PUBLIC:
+            return [f"world.path={folder / PUBLIC[name][0]}"]
+        return []
+
+    return overrides
 
 
 def composed(primary: str, *overrides: str, with_hydra: bool = False) -> DictConfig:
@@ -66,13 +128,30 @@ def test_primary_configurations_compose(primary: str):
 
 
 @pytest.mark.parametrize(("group", "name"), TRAINING, ids=map("=".join, TRAINING))
-def test_every_option_composes_and_passes_the_checks(group: str, name: str):
+def test_every_option_composes_and_passes_the_checks(group: str, name: str, brought: Brought):
     others = [] if group == "experiment" else ["experiment=smoke"]
 
-    settings = settings_of(*others, f"{group}={name}")
+    settings = settings_of(*others, f"{group}={name}", *brought(group, name))
 
     check_targets(settings.config.callbacks or {})
     check_targets(settings.config.logger or {})
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "key"),
+    [
+        ("experiment", "continue_pretraining", "model.base"),
+        ("model", "pretrained", "model.base"),
+        *(("world", name, "world.path") for name in PUBLIC),
+    ],
+)
+def test_what_a_user_has_to_bring_is_named(group: str, name: str, key: str):
+    with pytest.raises(ValueError, match=re.escape(key)):
+        settings_of(f"{group}={name}")
+
+
+def test_every_arm_is_listed_so_that_its_share_can_be_set():
+    assert set(composed("train").corpus.plan.arms.shares) == set(ARMS)
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "study"])
@@ -91,14 +170,18 @@ def test_hydra_options_compose(group: str, name: str):
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_experiments_bear_their_own_name(experiment: str):
-    assert settings_of(f"experiment={experiment}").config.experiment_name == experiment
+def test_experiments_bear_their_own_name(experiment: str, brought: Brought):
+    settings = settings_of(f"experiment={experiment}", *brought("experiment", experiment))
+
+    assert settings.config.experiment_name == experiment
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("group", ["callbacks", "logger"])
-def test_none_means_none_in_every_experiment(experiment: str, group: str):
-    settings = settings_of(f"experiment={experiment}", f"{group}=none")
+def test_none_means_none_in_every_experiment(experiment: str, group: str, brought: Brought):
+    needed = brought("experiment", experiment)
+
+    settings = settings_of(f"experiment={experiment}", f"{group}=none", *needed)
 
     assert getattr(settings.config, group) == {}
 
@@ -106,11 +189,12 @@ def test_none_means_none_in_every_experiment(experiment: str, group: str):
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "model"])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_command_line_chooses_the_model(experiment: str, name: str):
-    settings = settings_of(f"experiment={experiment}", f"model={name}")
+    model = composed("train", f"experiment={experiment}", f"model={name}").model
 
     content = yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text())
-    assert settings.config.model.architecture == content["architecture"]
-    assert settings.config.model.config == content["config"]
+    assert model.architecture == content["architecture"]
+    assert model.config == content["config"]
+    assert model.base is None
 
 
 def entries_with_targets(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -217,6 +301,8 @@ def refusal(*overrides: str) -> str:
         "prompts.n_held_out=few",
         "prompts.letters=A",
         "model.config=5",
+        "model.base=[a]",
+        "hub.download=perhaps",
         "model.architecture=[gpt2]",
     ],
 )
@@ -241,6 +327,7 @@ def test_wrong_types_are_refused(override: str):
         "+prompts.cue=x",
         "+paths.artefacts=x",
         "+score.bass=first",
+        "+hub.upload=true",
         "callbacks.exposre.schedule.count=3",
         "logger.wandb.projct=x",
     ],
@@ -258,6 +345,7 @@ def test_unknown_keys_are_refused(override: str):
         (["resume=maybe"], "resume"),
         (["resume=true", "overwrite=true"], "overwrite"),
         (["score.base=best"], "score.base"),
+        (["score.chance=luck"], "score.chance"),
         (["run_id=a/b"], "run_id"),
         (["run_id=''"], "run_id"),
         (["device=gpu"], "device"),
@@ -275,12 +363,35 @@ def test_unknown_keys_are_refused(override: str):
         (["world.lexicon_path=/nowhere/words.yaml"], "/nowhere/words.yaml"),
         (["world.use=[birthplace,shoe_size]"], "shoe_size"),
         (["world.types.person.size=0"], "person"),
-        (["corpus.background.path=/no/text", "+corpus.background.mix.files=1"], "/no/text"),
+        (["corpus.background.path=/no/text"], "/no/text"),
+        (["corpus.background.path=x.txt", "corpus.background.mix.files=0"], "mix.files"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
 def test_values_that_make_no_sense_are_named(overrides: list[str], culprit: str):
     assert culprit in refusal(*overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "chance"),
+    [
+        (["world=synthetic_tiny"], "uniform"),
+        (["world=real_facts"], "answer_prior"),
+        (["world=lre"], "answer_prior"),
+        (["world=synthetic_tiny", "score.chance=answer_prior"], "answer_prior"),
+        (["world=real_facts", "score.chance=uniform"], "uniform"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)
+def test_chance_follows_the_world_unless_it_is_said(
+    overrides: list[str], chance: str, brought: Brought
+):
+    """The answers of synthetic worlds are balanced, those of others are not."""
+    world = overrides[0].split("=")[1]
+
+    settings = settings_of("experiment=smoke", *overrides, *brought("world", world))
+
+    assert settings.config.score.chance == chance
 
 
 def test_all_problems_are_told_at_once():

@@ -45,7 +45,8 @@ TABLES = {  # design 4 and 5
 }
 KEYS = {  # design 4
     "run_id", "status", "seed", "fingerprint", "final_weights_sha256", "versions", "git_commit",
-    "git_dirty", "data_hash", "device", "precision", "threads", "steps", "tokens", "wall_s",
+    "git_dirty", "data_hash", "score", "device", "precision", "threads", "steps", "tokens",
+    "wall_s",
 }  # fmt: skip
 
 
@@ -251,7 +252,7 @@ def test_without_callbacks_the_weights_are_the_same(first: Run, runs: dict[str, 
     silent = runs["silent"].result()
 
     assert silent.weights == first.weights
-    assert not list(silent.directory.glob("tables/*.parquet"))
+    assert [path.name for path in silent.directory.glob("tables/*")] == ["facts.parquet"]
     assert silent.checkpoints == []
 
 
@@ -415,6 +416,13 @@ def test_tables_have_the_columns_of_the_design_and_their_origin(first: Run, name
     origin = json.loads(schema.metadata[b"coemerge"])
     assert origin["schema_version"] >= 1
     assert origin["run_id"] == first.directory.name
+
+
+def test_the_facts_of_the_data_set_lie_beside_the_tables(first: Run):
+    """A run's directory tells all that its reports need, wherever it is copied to."""
+    data = Path(first.manifest["data_directory"])
+
+    assert first.table("facts").equals(read_table(data / "facts.parquet").to_pandas())
 
 
 def test_every_document_of_the_corpus_was_shown_and_logged(first: Run):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from coemerge.app.identity import run_fingerprint, run_id
+from coemerge.corpus.dataset import Dataset
+from tests.bases import make_base
 from tests.conftest import ROOT, ComposeSettings
 
 SMOKE = "experiment=smoke"
@@ -30,6 +32,7 @@ def test_an_experiment_and_its_seed_name_a_run(compose_settings: ComposeSettings
         ["resume=true"],
         ["resume=auto"],
         ["overwrite=true"],
+        ["hub.download=true"],
         ["paths.artifacts=/elsewhere", "device=cpu", "logger=none", "resume=true", "debug=true"],
     ],
     ids=" ".join,
@@ -50,6 +53,7 @@ def test_where_and_how_to_run_are_no_part_of_the_name(
         "world.seed=1",
         "corpus.plan.documents.mcqa=9",
         "score.base=cand",
+        "score.chance=answer_prior",
     ],
 )
 def test_other_overrides_add_six_hex_digits(compose_settings: ComposeSettings, override: str):
@@ -95,6 +99,7 @@ def plain(compose_settings: ComposeSettings) -> str:
         "resume=auto",
         "overwrite=true",
         "debug=true",
+        "hub.download=true",
         "run_id=mine",
         "optimizer.lr=0.003",  # the default, spelled out
     ],
@@ -119,6 +124,7 @@ def test_fingerprint_ignores_what_does_not_change_the_numbers(
         "prompts.n_held_out=2",
         "callbacks.acquisition=null",
         "score.base=cand",
+        "score.chance=answer_prior",
     ],
 )
 def test_fingerprint_follows_what_changes_the_numbers(
@@ -139,3 +145,20 @@ def test_fingerprint_follows_the_templates_content_not_their_place(
     path = copy / "birthplace.yaml"
     path.write_text(path.read_text() + "# a remark\n")
     assert run_fingerprint(compose_settings(SMOKE, moved)) != plain
+
+
+def test_fingerprint_follows_the_weights_of_a_base_not_its_place(
+    compose_settings: ComposeSettings, smoke_dataset: Dataset, tmp_path: Path
+):
+    texts = smoke_dataset.prompts["text"].to_pylist()[::100]
+    folder = make_base(tmp_path / "base", "gpt2", texts)
+    moved = shutil.copytree(folder, tmp_path / "moved")
+    other = make_base(tmp_path / "other", "gpt2", texts, n_layer=1)
+
+    def fingerprint(base: Path) -> str:
+        return run_fingerprint(
+            compose_settings("experiment=continue_pretraining", f"model.base={base}")
+        )
+
+    assert fingerprint(folder) == fingerprint(moved)
+    assert fingerprint(folder) != fingerprint(other)  # with the same tokenizer

@@ -230,3 +230,11 @@ def test_a_directory_without_a_run_is_named_with_its_neighbours(tmp_path: Path):
     with pytest.raises(ValueError, match="run"):
         check_run(None)
     assert check_run(str(tmp_path / "smoke-seed1")) == tmp_path / "smoke-seed1"
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
+def test_a_run_that_is_not_finished_cannot_be_looked_at_yet(tmp_path: Path, status: str):
+    make_run(tmp_path / "smoke-seed0", status)
+
+    with pytest.raises(ValueError, match=rf"smoke-seed0 is not finished \({status}\).*resume=true"):
+        check_run(str(tmp_path / "smoke-seed0"))

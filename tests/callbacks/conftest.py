@@ -118,22 +118,34 @@ class Trainer:
         continues: bool = False,
     ) -> Trained:
         settings = self.settings(*overrides)
-        directory.mkdir(parents=True, exist_ok=True)
-        threads = torch.get_num_threads()
-        run = training.prepare_run(settings, directory, "test", self.dataset)
-        execution = training.choose_machine(settings, directory)
-        job = training.assemble(settings, run, execution)
-        job.trainer.callbacks[:0] = first(job) if first else []
-        job.trainer.callbacks += last(job) if last else []
-        logger = ListLogger()
-        job.trainer.loggers = [logger]
-        try:
-            training.fit(job, continues)
-            training.record_result(job)
-            close_tables(run)
-        finally:
-            torch.set_num_threads(threads)
-        return Trained(directory, job, logger.logged)
+        return fit(settings, self.dataset, directory, first, last, continues)
+
+
+def fit(
+    settings: Settings,
+    dataset: Dataset,
+    directory: Path,
+    first: Extra | None = None,
+    last: Extra | None = None,
+    continues: bool = False,
+) -> Trained:
+    """Trains as ``train.py`` does, in this process, on a data set that is there."""
+    directory.mkdir(parents=True, exist_ok=True)
+    threads = torch.get_num_threads()
+    run = training.prepare_run(settings, directory, "test", dataset)
+    execution = training.choose_machine(settings, directory)
+    job = training.assemble(settings, run, execution)
+    job.trainer.callbacks[:0] = first(job) if first else []
+    job.trainer.callbacks += last(job) if last else []
+    logger = ListLogger()
+    job.trainer.loggers = [logger]
+    try:
+        training.fit(job, continues)
+        training.record_result(job)
+        close_tables(run)
+    finally:
+        torch.set_num_threads(threads)
+    return Trained(directory, job, logger.logged)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from coemerge.lm.checkpoints import list_checkpoints, read_manifest
 from coemerge.lm.config import OptimizerConfig
 from coemerge.lm.module import lr_factor
 from tests.callbacks.conftest import Interrupt, Recorder, Trained, Trainer, checkpoint_names
+from tests.tolerances import FLOAT32_LOSS
 
 MAX_STEPS = 12
 SCHEDULE = (
@@ -22,6 +23,7 @@ SCHEDULE = (
     "trainer.resume_every=4",
 )
 STEPS = [0, 1, 2, 4, 8, 12]
+PARAPHRASE = ["fact_id", "task", "template_id", "split", "options"]
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3], ids=lambda n: f"accumulate={n}")
@@ -155,6 +157,38 @@ def test_logged_scores_are_the_tables_on_held_out_paraphrases(trained: Trained):
         assert logged == pytest.approx(chosen["score"].mean())
 
 
+def test_scores_are_those_of_the_whole_answer_over_uniform_guessing(trained: Trained):
+    rows = trained.table("prompt_scores")
+    prompts = trained.job.run.dataset.prompts.select([*PARAPHRASE, "chance"]).to_pandas()
+
+    chance = rows[PARAPHRASE].merge(prompts.drop_duplicates(), on=PARAPHRASE)["chance"]
+
+    assert rows["chance"].to_numpy() == pytest.approx(chance.to_numpy())
+    scores = (rows["p_full"] - rows["chance"]) / (1 - rows["chance"])
+    assert rows["score"].to_numpy() == pytest.approx(scores.to_numpy(), abs=FLOAT32_LOSS)
+
+
+def test_chance_can_be_that_of_the_answers_frequencies(train: Trainer, tmp_path: Path):
+    result = train(tmp_path, "trainer.max_steps=1", "score.chance=answer_prior")
+    rows = result.table("prompt_scores")
+    prompts = result.job.run.dataset.prompts.select([*PARAPHRASE, "prior"]).to_pandas()
+
+    prior = rows[PARAPHRASE].merge(prompts.drop_duplicates(), on=PARAPHRASE)["prior"]
+
+    assert rows["chance"].to_numpy() == pytest.approx(prior.to_numpy())
+    scores = (rows["p_full"] - prior) / (1 - prior)
+    assert rows["score"].to_numpy() == pytest.approx(scores.to_numpy(), abs=FLOAT32_LOSS)
+    assert (read_run_manifest(tmp_path) or {})["score"] == {
+        "base": "full",
+        "chance": "answer_prior",
+    }
+
+
+def test_the_facts_lie_beside_the_runs_tables(trained: Trained):
+    """So that a report needs nothing but the run's own directory."""
+    assert trained.table("facts").equals(trained.job.run.dataset.facts.to_pandas())
+
+
 def test_the_status_is_one_that_design_4_knows(trained: Trained):
     """Also between the last step and the summary, where a kill may find the run."""
     manifest = read_run_manifest(trained.directory) or {}
@@ -259,6 +293,30 @@ def test_an_interrupted_training_equals_an_uninterrupted_one(
             for result in (whole, resumed)
         )
         pd.testing.assert_frame_equal(left, right, check_exact=True)
+
+
+DROPOUT = "model.config.resid_pdrop=0.3"
+
+
+def test_a_model_with_dropout_goes_on_exactly_too(train: Trainer, tmp_path: Path):
+    """Its masks are a function of seed, step and micro-batch, whatever was drawn before."""
+    overrides = (*PLAIN, "trainer.accumulate=2", DROPOUT)
+    whole = train(tmp_path / "whole", *overrides)
+    torch.manual_seed(99)
+
+    resumed = interrupted(train, tmp_path / "resumed", [5, 2], *overrides)
+
+    assert resumed.weights == whole.weights
+
+
+def test_dropout_is_switched_on(train: Trainer, tmp_path: Path):
+    """The test above can fail."""
+    short = ("trainer.max_steps=1", "callbacks=none")
+
+    dropping = train(tmp_path / "with", *short, DROPOUT)
+    plain = train(tmp_path / "without", *short)
+
+    assert dropping.weights != plain.weights
 
 
 def test_a_resumed_training_does_not_repeat_its_first_step(train: Trainer, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coemerge.corpus.arms import ARMS, ArmsConfig, Cell, get_arm
+from coemerge.corpus.arms import ARMS, ArmsConfig, Cell, get_arm, period
 from coemerge.prompts.tasks import CORE_TASKS
 
 TASKS = list(CORE_TASKS)
@@ -87,12 +87,28 @@ def test_a6_and_a7_show_the_fact_itself_in_every_task(arm):
 
 
 def test_a8_contrasts_once_repeated_and_reworded():
-    config = ArmsConfig(wordings_source="fitb", wordings_documents=7)
-    cells = [assign("A8_wordings", rank, config).cells for rank in range(3)]
-    assert cells == [
-        (Cell("fitb", n_documents=1, wording=0, timing="once"),),
-        (Cell("fitb", n_documents=7, wording=0, timing="spaced"),),
-        (Cell("fitb", n_documents=7, timing="spaced"),),
+    config = ArmsConfig(wordings_source="fitb", wordings_documents=8, wordings_window=[0.25, 0.75])
+    assignments = [assign("A8_wordings", rank, config) for rank in range(3)]
+    assert [assignment.detail for assignment in assignments] == ["once", "repeated", "reworded"]
+    whole, first = (0.25, 0.75), (0.25, 0.3125)  # the first of eight parts
+    assert [assignment.cells for assignment in assignments] == [
+        (Cell("fitb", 1, first, wording=0, timing="injections"),),
+        (Cell("fitb", 8, whole, wording=0, timing="injections"),),
+        (Cell("fitb", 8, whole, timing="injections"),),
+    ]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("tasks", [TASKS, [*TASKS[:4], "cot_openqa_mcqa"]], ids=len)
+def test_ranks_a_period_apart_are_assigned_alike(arm, tasks):
+    config = ArmsConfig(
+        doses=[1, 3, 10],
+        dose_sources=["completion", "openqa"],
+        order_pairs=[["completion", "mcqa"], ["openqa", "verification"], ["fitb", "negmcqa"]],
+    )
+    rule, lap = get_arm(arm), period(tasks, config)
+    assert [rule(rank, tasks, config) for rank in range(lap)] == [
+        rule(lap + rank, tasks, config) for rank in range(lap)
     ]
 
 

@@ -1,6 +1,7 @@
 """The fingerprint: what a data set is a function of, and nothing else."""
 
 import copy
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -96,6 +97,40 @@ def test_every_setting_matters(changed, smoke_spec, edit):
 def test_the_seed_matters(smoke_spec):
     other = type(smoke_spec)(smoke_spec.world, smoke_spec.prompts, smoke_spec.corpus, 1)
     assert other.fingerprint() != smoke_spec.fingerprint()
+
+
+@pytest.fixture
+def with_base(smoke_spec, tmp_path):
+    """The same settings with a base model's tokenizer, one file beside it."""
+    folder = tmp_path / "base"
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    return dataclasses.replace(smoke_spec, tokenizer_dir=str(folder))
+
+
+def test_a_base_models_tokenizer_matters(with_base, smoke_spec):
+    assert with_base.fingerprint() != smoke_spec.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "merges.txt"])
+def test_the_content_of_each_file_of_the_tokenizer_matters(with_base, name):
+    before = with_base.fingerprint()
+    append(Path(with_base.tokenizer_dir) / name)
+    assert with_base.fingerprint() != before
+
+
+def test_the_weights_beside_the_tokenizer_do_not_matter(with_base):
+    """Another checkpoint of the same run needs no other data."""
+    before = with_base.fingerprint()
+    append(Path(with_base.tokenizer_dir) / "model.safetensors")
+    assert with_base.fingerprint() == before
+
+
+def test_the_place_of_the_tokenizer_does_not_matter(with_base, tmp_path):
+    moved = shutil.copytree(with_base.tokenizer_dir, tmp_path / "moved")
+    other = dataclasses.replace(with_base, tokenizer_dir=str(moved))
+    assert other.fingerprint() == with_base.fingerprint()
 
 
 def test_a_missing_input_file_is_named(changed):

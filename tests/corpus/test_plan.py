@@ -1,6 +1,7 @@
 """How often and when is each fact shown? Randomised within relations, and closed under links."""
 
 import copy
+import dataclasses
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -12,6 +13,7 @@ from coemerge.corpus.plan import (
     TIMINGS,
     Plan,
     answer_counts,
+    available_tasks,
     build_plan,
     check_plan_config,
     document_times,
@@ -72,6 +74,17 @@ def test_an_arm_without_a_share_gets_no_fact(world, config):
     config.arms.shares = {"A0_full": 1, "A1_withheld_target": 0}
     plan = build_plan(world, config, seed=0)
     assert Counter(plan.arm(i) for i in range(len(world.facts))) == {"A0_full": len(world.facts)}
+
+
+def test_listing_arms_without_a_share_changes_nothing(world, config):
+    """All arms are listed in the configuration, most of them with 0."""
+    plain = build_plan(world, config, seed=0)
+    config.arms.shares = {"A3_dose": 0, **config.arms.shares, "A8_wordings": 0.0}
+    listed = build_plan(world, config, seed=0)
+    assert listed.cells.tobytes() == plain.cells.tobytes()
+    facts = range(len(world.facts))
+    assert [listed.arm(i) for i in facts] == [plain.arm(i) for i in facts]
+    assert not {"A3_dose", "A8_wordings"} & set(listed.arms)
 
 
 def test_facts_of_one_object_are_spread_over_the_arms(world, config):
@@ -140,6 +153,47 @@ def test_doses_are_planned_exactly(world, config):
     for cell in plan.cells:
         detail = plan.detail(int(cell["fact"]))
         assert detail == f"openqa:{cell['n_documents']}"
+
+
+def test_doses_and_sources_are_dealt_evenly_beyond_a_whole_round(world, config):
+    config.arms.shares = {"A3_dose": 1}
+    config.arms.doses, config.arms.dose_sources = [1, 3], ["openqa", "mcqa", "fitb"]
+    plan = build_plan(world, config, seed=0)
+    for relation in world.main_relations():
+        sizes = Counter(plan.detail(i) for i in world.positions[relation])
+        assert len(sizes) == 6
+        assert max(sizes.values()) - min(sizes.values()) <= 1
+        assert sum(sizes.values()) == 46
+
+
+def test_cells_come_fact_by_fact_in_the_order_of_their_tasks(world, config):
+    plan = build_plan(world, config, seed=0)
+    for relation in world.main_relations():
+        positions = world.positions[relation]
+        own = plan.cells["fact"][np.isin(plan.cells["fact"], positions)]
+        assert (np.diff(own) >= 0).all()
+    order = [config.tasks.index(TASK_NAMES[task]) for task in plan.cells["task"]]
+    same = np.diff(plan.cells["fact"]) == 0
+    assert (np.diff(order)[same] > 0).all()
+
+
+def test_a_relation_with_formats_of_its_own_is_shown_in_these_alone(linked_spec):
+    world = linked_spec.world.build()
+    some = dataclasses.replace(world.relations["occupation"], formats=("completion", "mcqa"))
+    world = dataclasses.replace(world, relations={**world.relations, "occupation": some})
+    tasks = linked_spec.corpus.plan.tasks
+    plan = build_plan(world, linked_spec.corpus.plan, linked_spec.seed)
+    shown = shown_tasks(plan)
+    asked = {task for i in world.positions["occupation"] for task in shown[i]}
+    assert asked == {"completion", "mcqa", "cot_completion_mcqa"} == {*available_tasks(some, tasks)}
+    targets = {
+        plan.detail(i)
+        for i in world.positions["occupation"]
+        if plan.arm(i) in ("A1_withheld_target", "A2_single_source")
+    }
+    assert targets == {"completion", "mcqa"}
+    others = {task for i in world.positions["birthplace"] for task in shown[i]}
+    assert others == set(tasks)
 
 
 def test_auxiliary_relations_are_shown_without_an_arm(linked):
@@ -355,6 +409,37 @@ def test_spaced_documents_keep_equal_distances():
 def test_spaced_cells_have_phases_of_their_own():
     first = {float(t[0]) for t in times_by_cell(cells_of("spaced", [10] * 8)).values()}
     assert len(first) == 8
+
+
+def test_injections_fall_at_the_same_moments_for_all_cells():
+    times = list(times_by_cell(cells_of("injections", [5] * 8, 0.2, 0.7)).values())
+    assert all(np.array_equal(other, times[0]) for other in times)
+    assert np.allclose(times[0], [0.25, 0.35, 0.45, 0.55, 0.65], atol=FLOAT32_TIME)
+
+
+@pytest.mark.parametrize("count", [2, 7, 10])
+def test_injected_facts_are_shown_together_once_with_the_first(world, config, count):
+    """The k-th documents of all facts of the arm at the same time."""
+    config.arms.shares = {"A0_full": 1, "A8_wordings": 2}
+    config.arms.wordings_documents, config.arms.wordings_window = count, [0.25, 0.75]
+    plan = build_plan(world, config, seed=0)
+    owners, times = document_times(plan.cells, np.random.default_rng(0))
+    of_fact = defaultdict(list)
+    for owner, time in zip(owners, times, strict=True):
+        of_fact[int(plan.cells["fact"][owner])].append(float(time))
+    injected = [i for i in of_fact if plan.arm(i) == "A8_wordings"]
+    moments = [0.25 + 0.5 * (k + 0.5) / count for k in range(count)]
+    expected = {"once": moments[:1], "repeated": moments, "reworded": moments}
+    assert {plan.detail(i) for i in injected} == set(expected)
+    for fact in injected:
+        assert of_fact[fact] == pytest.approx(expected[plan.detail(fact)], abs=FLOAT32_TIME)
+
+
+def test_injected_facts_keep_one_wording_unless_they_are_reworded(world, config):
+    config.arms.shares = {"A8_wordings": 1}
+    plan = build_plan(world, config, seed=0)
+    wordings = {(plan.detail(int(c["fact"])), int(c["wording"])) for c in plan.cells}
+    assert wordings == {("once", 0), ("repeated", 0), ("reworded", -1)}
 
 
 def test_once_plans_a_single_document(world, config):

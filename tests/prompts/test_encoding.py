@@ -1,4 +1,6 @@
-"""Token ids and token spans, with the tokenizer of the smoke data set."""
+"""Token ids and token spans, with the tokenizer of the smoke data set and with others."""
+
+import copy
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -88,8 +90,61 @@ def test_a_tokenizer_that_joins_answer_and_full_stop_is_refused():
         list(encode_documents(words_split_at(" "), [rendered("Ann was in", "Rome", "Ann")]))
 
 
+TEXT = "Question: What is Ann's birthplace? Answer: Rome."
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "with a first token"])
+def foreign(request, smoke_dataset) -> PreTrainedTokenizerFast:
+    """A tokenizer that a base model would bring."""
+    return make_tokenizer([*smoke_dataset.prompts["text"].to_pylist()[::50], TEXT], request.param)
+
+
+def test_texts_start_with_what_the_tokenizer_puts_before_them(foreign):
+    encoder = Encoder(foreign)
+    ((ids, offsets),) = encoder.encode([TEXT])
+    assert ids == foreign(TEXT)["input_ids"]
+    assert encoder.prefix == ([] if foreign.bos_token_id is None else [foreign.bos_token_id])
+    assert offsets[: len(encoder.prefix)] == [(0, 0)] * len(encoder.prefix)
+    assert len(offsets) == len(ids)
+    assert (encoder.size, encoder.eos) == (len(foreign), foreign.eos_token_id)
+
+
+def test_answers_have_the_ids_that_a_document_gives_them(foreign):
+    encoder = Encoder(foreign)
+    words = ["Rome", "yes", "A"]
+    for word, ids in zip(words, encoder.answer_ids(words), strict=True):
+        item = rendered("Question: What is Ann's birthplace? Answer:", word, "Ann")
+        (encoded,) = encode_documents(encoder, [item])
+        assert encoded.ids[slice(*encoded.answer)] == ids
+        assert foreign.decode(ids).strip() == word
+
+
+def test_spans_count_the_first_token(foreign):
+    encoder = Encoder(foreign)
+    item = rendered("Question: What is Ann's birthplace? Answer:", "Rome", "Ann")
+    (encoded,) = encode_documents(encoder, [item])
+    assert foreign.decode(encoded.ids[slice(*encoded.subject)]).strip() == "Ann"
+
+
+def test_rows_are_padded_with_the_closing_token_where_there_is_no_other(foreign):
+    assert foreign.pad_token_id is None
+    assert Encoder(foreign).pad == foreign.eos_token_id
+    padded = copy.deepcopy(foreign)
+    padded.pad_token = "<unk>"
+    assert Encoder(padded).pad == padded.pad_token_id != padded.eos_token_id
+
+
+def test_a_tokenizer_without_a_closing_token_is_refused_with_the_remedy(foreign):
+    silent = copy.deepcopy(foreign)
+    silent.eos_token = None
+    with pytest.raises(ValueError, match=r"no end-of-sequence token.*eos_token"):
+        Encoder(silent)
+
+
 @pytest.mark.parametrize("name", ["completion", "mcqa", "verification", "cot_openqa_mcqa"])
-def test_every_kind_of_prompt_can_be_encoded(encoder, tokenizer, renderer, linked_world, birth, name):
+def test_every_kind_of_prompt_can_be_encoded(
+    encoder, tokenizer, renderer, linked_world, birth, name
+):
     task = get_task(name)
     options = linked_world.candidates["birthplace"][: task.n_options]
     options = (*[o for o in options if o != birth.object][: task.n_options - 1], birth.object)
@@ -111,3 +166,9 @@ def test_an_answer_of_several_tokens_is_refused_with_the_remedy(encoder):
 def test_answers_that_share_a_token_are_refused_by_name():
     with pytest.raises(ValueError, match=r"share a first token: Rome, Oslo"):
         check_single_tokens(words_split_at("."), ["Rome", "Oslo"])
+
+
+def test_words_that_share_their_first_token_are_named_together(encoder):
+    check_first_tokens(encoder, ["A", "B", "yes", "no"])
+    with pytest.raises(ValueError, match=r"share a first token: yes, yes"):
+        check_first_tokens(encoder, ["A", "yes", "no", "yes"])

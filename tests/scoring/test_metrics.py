@@ -98,7 +98,7 @@ def small_answers(p_first: Sequence[float], p_cand: Sequence[float] | None = Non
 
 
 def test_means_are_over_the_prompts_of_a_cell():
-    metric = PromptScores(2)
+    metric = PromptScores(2, "first")
     metric.update(
         torch.tensor([0, 1, 0]), small_answers([0.55, 0.9, 0.25]), torch.tensor([0.25, 0.5, 0.25])
     )
@@ -111,15 +111,22 @@ def test_means_are_over_the_prompts_of_a_cell():
     assert means["accuracy"].tolist() == [0.5, 1.0]
 
 
-def test_score_base_cand_normalises_the_share_among_candidates():
-    answers, chance = small_answers([0.1], [0.55]), torch.tensor([0.25])
-    first, cand = PromptScores(1, "first"), PromptScores(1, "cand")
-    for metric in (first, cand):
-        metric.update(torch.tensor([0]), answers, chance)
+@pytest.mark.parametrize(("base", "score"), [("full", -0.2), ("first", 0.6), ("cand", 0.8)])
+def test_the_score_normalises_the_probability_that_is_asked_for(base: str, score: float):
+    """Of the whole answer, of its first token, or the share among the candidates."""
+    answers, chance = small_answers([0.8], [0.9]), torch.tensor([0.5])  # the whole answer: 0.4
+    metric = PromptScores(1, base)
 
-    assert first.compute()["score"].item() == pytest.approx(-0.2, abs=1e-7)
-    assert cand.compute()["score"].item() == pytest.approx(0.4, abs=1e-7)
-    assert cand.compute()["p_first"].item() == pytest.approx(0.1)
+    metric.update(torch.tensor([0]), answers, chance)
+
+    means = metric.compute()
+    assert means["score"].item() == pytest.approx(score, abs=1e-7)
+    assert means["p_first"].item() == pytest.approx(0.8)
+    assert means["p_full"].item() == pytest.approx(0.4)
+
+
+def test_the_whole_answer_is_scored_unless_told_otherwise():
+    assert PromptScores(1).score_base == "full"
 
 
 def test_an_unknown_score_base_is_refused():

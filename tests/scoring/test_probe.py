@@ -5,6 +5,7 @@ import pyarrow.compute as pc
 import pytest
 
 from coemerge.corpus.dataset import Dataset
+from coemerge.scoring.config import ScoreConfig, check_score_config
 from coemerge.scoring.probe import CELL_COLUMNS, make_probe, select_prompts
 
 
@@ -72,3 +73,32 @@ def test_a_probe_of_nothing_is_empty(smoke_dataset: Dataset):
 
     assert len(probe) == 0
     assert len(probe.cells) == 0
+
+
+def test_chance_is_uniform_or_that_of_the_answers_frequencies(smoke_dataset: Dataset):
+    prompts = smoke_dataset.prompts
+
+    uniform, prior = make_probe(prompts), make_probe(prompts, "answer_prior")
+
+    assert uniform.chance.tolist() == pytest.approx(prompts["chance"].to_pylist())
+    assert prior.chance.tolist() == pytest.approx(prompts["prior"].to_pylist())
+    assert uniform.chance.tolist() != prior.chance.tolist()
+    assert prior.questions == uniform.questions
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"base": "best"}, r"score\.base: 'best'.*full.*first.*cand"),
+        ({"chance": "luck"}, r"score\.chance: 'luck'.*auto.*uniform.*answer_prior"),
+    ],
+)
+def test_faulty_score_settings_are_refused_by_their_key(settings: dict[str, str], key: str):
+    with pytest.raises(ValueError, match=key):
+        check_score_config(ScoreConfig(**settings))
+
+
+def test_the_whole_answer_is_scored_unless_told_otherwise():
+    check_score_config(ScoreConfig())
+
+    assert ScoreConfig().base == "full"

@@ -15,6 +15,7 @@ from coemerge.tables.store import (
     save_table,
     table_schema,
     write_table,
+    write_table_parts,
 )
 
 TABLE = "training"
@@ -165,3 +166,61 @@ def test_the_same_rows_give_the_same_bytes(tmp_path, columns):
     for name in ("a", "b"):
         write_table(tmp_path / name, TABLE, columns, {"run_id": "r"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def parts_of(columns: dict, *bounds: int) -> list[dict]:
+    stops = [*bounds, len(columns["step"])]
+    return [
+        {name: values[start:stop] for name, values in columns.items()}
+        for start, stop in zip([0, *bounds], stops, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("bounds", [(), (1,), (0, 1, 2)], ids=len)
+def test_a_table_in_parts_equals_one_written_at_once(tmp_path, exposure, bounds):
+    provenance = {"fingerprint": "c0ffee"}
+    write_table(tmp_path / "whole.parquet", "exposure", exposure, provenance)
+    parts = parts_of(exposure, *bounds)
+    write_table_parts(tmp_path / "parts.parquet", "exposure", iter(parts), provenance)
+    whole, joined = (read_table(tmp_path / f"{name}.parquet") for name in ("whole", "parts"))
+    assert joined.equals(whole, check_metadata=True)
+    assert joined.schema.metadata == whole.schema.metadata
+    assert read_metadata(joined)["fingerprint"] == "c0ffee"
+
+
+def test_lists_come_back_from_parts(tmp_path, smoke_dataset):
+    prompts = smoke_dataset.prompts.slice(0, 50)
+    parts = [prompts.slice(start, 20) for start in (0, 20, 40)]
+    columns = [{name: part[name].to_pylist() for name in part.column_names} for part in parts]
+    write_table_parts(tmp_path / "p.parquet", "prompts", columns)
+    assert read_table(tmp_path / "p.parquet").equals(prompts)
+
+
+def test_no_parts_make_an_empty_table(tmp_path):
+    write_table_parts(tmp_path / "t.parquet", "exposure", [])
+    table = read_table(tmp_path / "t.parquet")
+    assert (len(table), table.schema.names) == (0, table_schema("exposure").names)
+
+
+def test_memory_holds_one_part_at_a_time(tmp_path, exposure):
+    write_table_parts(tmp_path / "t.parquet", "exposure", parts_of(exposure, 1))
+    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 2
+
+
+def test_a_part_that_cannot_be_made_keeps_the_older_table(tmp_path, exposure):
+    path = tmp_path / "t.parquet"
+    write_table(path, "exposure", exposure)
+    before = path.read_bytes()
+
+    def failing():
+        yield exposure
+        raise RuntimeError("out of facts")
+
+    with pytest.raises(RuntimeError, match="out of facts"):
+        write_table_parts(path, "exposure", failing())
+    assert path.read_bytes() == before
+
+
+def test_parts_are_checked_as_whole_tables_are(tmp_path, exposure):
+    with pytest.raises(ValueError, match="missing columns"):
+        write_table_parts(tmp_path / "t.parquet", "exposure", [exposure, {"step": [3]}])

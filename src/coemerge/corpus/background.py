@@ -68,10 +68,17 @@ class Background:
         self._relations = world.main_relations()
         self._words = sorted({w for r in self._relations for w in world.candidates[r]})
         check_background(config)
-        self._kinds = [k for k in config.mix if k != "files" or config.path]
-        weights = np.array([config.mix[k] for k in self._kinds])
+        self._kinds = [k for k in config.mix if self._can_draw(k)] or ["grammar"]
+        weights = np.array([config.mix.get(k, 1.0) for k in self._kinds])
         self._bounds = np.cumsum(weights / weights.sum())
         self._file_texts = _endless(config.path) if config.path else None
+
+    def _can_draw(self, kind: str) -> bool:
+        """Files need a path, lists and letters a world of some words."""
+        if kind == "files":
+            return self._config.path is not None
+        few = len(self._words) < _LIST_LENGTH
+        return not (few and kind in ("lists", "lookup", "drill_mcqa"))
 
     def share_at(self, time: float) -> float:
         early = time < self._config.early_until
@@ -150,6 +157,8 @@ class Background:
         """``n`` words of one answer set or of all; never a reserved set."""
         relation = self._relations[int(rng.integers(len(self._relations)))]
         pool = self._world.candidates[relation] if rng.random() < 0.5 else self._words
+        if len(pool) < n:
+            pool = self._words
         while True:
             options = [pool[i] for i in rng.choice(len(pool), size=n, replace=False)]
             if not self._is_reserved(options):
@@ -159,6 +168,7 @@ class Background:
         return any(
             set(options) <= set(self._world.candidates[r]) and self._options.is_reserved(r, options)
             for r in self._relations
+            if self._options.supports(r)
         )
 
 

@@ -18,9 +18,9 @@ from coemerge.corpus.tokenizer import train_tokenizer
 from coemerge.prompts.build import Prompt, PromptBuilder
 from coemerge.prompts.encoding import (
     Encoder,
+    answer_span,
     check_first_tokens,
     check_single_tokens,
-    token_span,
     words_sharing_a_start,
 )
 from coemerge.prompts.options import MIN_CANDIDATES, OptionSets
@@ -180,7 +180,7 @@ def _encode(
     """(document, ids with the closing token, marks). Background longer than a row is cut."""
     encodings = encoder.encode([d.text for d in documents])
     for document, (ids, offsets) in zip(documents, encodings, strict=True):
-        spans = [token_span(offsets, answer) for answer in document.answers]
+        spans = [answer_span(offsets, answer) for answer in document.answers]
         ids = [*ids, encoder.eos]
         if document.fact != BACKGROUND or spans or len(ids) <= row_length:
             yield document, ids, document_marks(len(ids), spans)

@@ -75,6 +75,7 @@ class DatasetSpec:
                 "prompts": asdict(self.prompts),
                 "corpus": asdict(self.corpus),
                 "tokenizer": self._tokenizer_digest(),
+                "inputs": sorted(file_digest(path) for path in self.world.inputs()),
             }
         )
         text = json.dumps(content, sort_keys=True)

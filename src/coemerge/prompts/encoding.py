@@ -62,7 +62,7 @@ class Encoder:
         anchor = "Answer:"
         encoded = self.encode([f"{anchor} {word}" for word in words])
         return [
-            ids[slice(*token_span(offsets, (len(anchor) + 1, len(anchor) + 1 + len(word))))]
+            ids[slice(*answer_span(offsets, (len(anchor) + 1, len(anchor) + 1 + len(word))))]
             for (ids, offsets), word in zip(encoded, words, strict=True)
         ]
 
@@ -75,9 +75,9 @@ def encode_documents(encoder: Encoder, rendered: Sequence[Rendered]) -> Iterator
 
 
 def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
-    end = len(item.prompt) + 1 + len(item.answer)
-    answer = token_span(offsets, (len(item.prompt) + 1, end))
-    if not len(item.prompt) <= offsets[answer[0]][0] or offsets[answer[1] - 1][1] != end:
+    answer = answer_span(offsets, item.answer_span)
+    ends = (len(item.prompt), item.answer_span[1])
+    if offsets[answer[0] - 1][1] > ends[0] or offsets[answer[1] - 1][1] != ends[1]:
         raise ValueError(
             f"the tokenizer joins the answer {item.answer!r} with its surroundings in "
             f"{item.prompt!r}: choose a tokenizer that splits at spaces and punctuation"
@@ -87,6 +87,13 @@ def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
     stop = min(phrase[1], answer[0] - 1)
     spans = ((phrase[0], min(subject[0], stop)), (subject[1], stop))
     return Encoded(ids, answer, subject, tuple(s for s in spans if s[0] < s[1]))
+
+
+def answer_span(offsets: Sequence[Span], characters: Span) -> Span:
+    """Tokens of an answer that follows a space. The space is the answer's, also where it is a token
+    of its own: else the prompt's tokens would tell how the answer goes on."""
+    first = next(i for i, (start, end) in enumerate(offsets) if start >= characters[0] - 1 and end)
+    return first, token_span(offsets, characters)[1]
 
 
 def token_span(offsets: Sequence[Span], characters: Span) -> Span:

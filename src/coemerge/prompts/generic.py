@@ -79,18 +79,24 @@ def phrasings_from(relation: Relation, wordings: Wordings) -> dict[str, tuple[st
     """Ten phrasings per key of a template file (``templates.PHRASINGS``, without multihop)."""
     label = relation.label or relation.relation_id.replace("_", " ")
     generic = f"The {label.removesuffix(' of')} of {SUBJECT} is {OBJECT}."
-    ending = [s for s in wordings.statements if slot_problem("statement", s) is None] or [generic]
-    others = [s for s in wordings.statements if s not in ending]
-    beginnings = [s[: s.index(OBJECT)].rstrip() for s in ending]
+    usable = [s for s in wordings.statements if slot_problem("statement", s) is None]
+    by_beginning = {_beginning(s): s for s in reversed(usable)}  # the first of those that end alike
+    ending = [s for s in usable if s in by_beginning.values()]
+    others = [s for s in wordings.statements if s not in usable]
+    beginnings = [_beginning(s) for s in ending or [generic]]
     asked = _cross(_ASKED, wordings.questions) or _cross(_QUESTIONS, beginnings)
     return {
-        "statement": _cross(_OPENINGS, ending),
-        "cloze": _cross(_OPENINGS, [*others, *ending]),
+        "statement": _cross(_OPENINGS, ending or [generic]),
+        "cloze": _cross(_OPENINGS, [*others, *ending] or [generic]),
         "question": asked,
         "choice": _cross(_CHOICES, beginnings),
         "negated": _cross(_NEGATED, beginnings),
-        "claim": _cross(_OPENINGS, [*ending, *others]),
+        "claim": _cross(_OPENINGS, [*ending, *others] or [generic]),
     }
+
+
+def _beginning(statement: str) -> str:
+    return statement[: statement.index(OBJECT)].rstrip()
 
 
 def _cross(openings: Sequence[str], wordings: Sequence[str]) -> tuple[str, ...]:

@@ -67,6 +67,8 @@ class OptionSets:
         if self._fixed:
             return [self._fixed_set(fact, task)] * count
         shown = self._shown.get((fact.relation_id, fact.object, task.base), [])
+        true = set(self._world.true_objects(fact))
+        shown = [others for others in shown if not true & set(others)]
         start = int(self._own_rng(fact, task, "seen").integers(_REMEMBERED))
         return [shown[(start + k) % len(shown)] for k in range(count)] if shown else []
 

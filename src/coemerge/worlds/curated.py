@@ -24,6 +24,9 @@ class CuratedWorldConfig:
         """Raises ValueError naming file and key; reads the files, which are small."""
         self.build()
 
+    def inputs(self) -> list[Path]:
+        return []
+
     def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         """Raises ValueError that lists what is wrong with the files."""
         if not self.use:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol, overload
 
 import numpy as np
@@ -180,6 +181,9 @@ class WorldConfig(Protocol):
 
     def check(self) -> None:
         """First line of defence, before anything heavy is imported. Raises ValueError."""
+
+    def inputs(self) -> list[Path]:
+        """Files that decide over the world besides those that the settings name."""
 
     def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         """``single_token`` tells how a given tokenizer splits, where one is given."""

@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, Wordings, World, fact_id
-from coemerge.worlds.readers import READERS
+from coemerge.worlds.readers import READERS, pararel
 from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
 
 MIN_ANSWERS = 8  # objects that lettered formats need (prompts.options)
+_OPTION_CLASSES = 4  # likewise
 _WITHOUT_LETTERS = ("completion", "fitb", "openqa", "verification")
 Groups = dict[str, list[Triple]]
+Formats = tuple[str, ...] | None
 
 
 @dataclass
@@ -56,13 +58,18 @@ class PublicWorldConfig:
             groups = {n: _with_single_tokens(t, is_single, notes) for n, t in groups.items()}
         if self.facts_per_relation is not None:
             groups = {n: self._sample(n, triples) for n, triples in groups.items()}
-        groups = {n: t for n, t in groups.items() if _can_be_asked(n, t, notes)}
-        if not groups:
+        world = _world(self.format, reading, groups, self.templates == "data", notes)
+        if not world.facts:
             counts = "; ".join(f"{reason}: {n}" for reason, n in notes.items() if n)
             raise ValueError(
                 f"world.path: {self.path}: no facts are left ({counts or 'none read'})"
             )
-        return _world(self.format, reading, groups, self.templates == "data", notes)
+        return world
+
+    def inputs(self) -> list[Path]:
+        """Files that are read besides ``path``."""
+        path = Path(self.path)
+        return pararel.companions(path) if self.format == "pararel" and path.is_file() else []
 
     def _check_keys(self) -> None:
         if self.format not in READERS:
@@ -114,8 +121,6 @@ def _distinct(triples: list[Triple], notes: Counter[str]) -> list[Triple]:
             notes["subject = object dropped"] += 1
         else:
             kept[pair] = triple
-    leaks = sum(f" {s} ".find(f" {o} ") >= 0 for s, o in kept)
-    notes["answers that stand in their subject (kept)"] += leaks
     return list(kept.values())
 
 
@@ -131,58 +136,93 @@ def _is_one_word(word: str) -> bool:
     return word.isalnum()
 
 
-def _can_be_asked(name: str, triples: list[Triple], notes: Counter[str]) -> bool:
-    if len({t.object for t in triples}) > 1:
-        return True
-    notes[f"relations with a single answer dropped ({name})"] += len(triples)
-    return False
-
-
 def _world(
     name: str, reading: Reading, groups: Groups, own_wordings: bool, notes: Counter[str]
 ) -> World:
     facts: list[Fact] = []
     positions, candidates, relations = {}, {}, {}
     for relation_id, found in groups.items():
-        answers = {t.object for t in found}
-        subjects = Counter(t.subject for t in found)
-        formats = reading.formats.get(relation_id)
-        if formats is None and len(answers) < MIN_ANSWERS:
-            formats = _WITHOUT_LETTERS
+        kept, answers, formats = _askable(found, reading.formats.get(relation_id), notes)
+        if len(answers) < 2:
+            notes[f"relations with a single answer dropped ({relation_id})"] += len(kept)
+            continue
+        if formats == _WITHOUT_LETTERS:
             notes[f"relations with fewer than {MIN_ANSWERS} answers: no lettered formats"] += 1
-        if formats is None:
-            found = _with_wrong_answers(found, subjects, len(answers), notes)
-            answers = {t.object for t in found}
-        several = sum(n > 1 for n in subjects.values())
-        notes["subjects with several objects (kept; relation not functional)"] += several
         start = len(facts)
         facts += [
             Fact(fact_id(relation_id, t.subject, t.object), relation_id, t.subject, t.object)
-            for t in found
+            for t in kept
         ]
         positions[relation_id] = range(start, len(facts))
-        candidates[relation_id] = tuple(sorted(answers))
-        info = reading.relations.get(relation_id, RelationInfo(relation_id.replace("_", " ")))
-        relations[relation_id] = Relation(
-            relation_id,
-            info.domain,
-            info.range,
-            functional=several == 0,
-            bijective=several == 0 and len(answers) == len(found),
-            symmetric=info.symmetric,
-            label=info.name,
-            formats=formats,
-        )
+        candidates[relation_id] = answers
+        relations[relation_id] = _relation(relation_id, reading, kept, formats, notes)
     wordings = {r: reading.wordings.get(r, Wordings()) for r in relations} if own_wordings else {}
     listed = ListedFacts(facts, positions, candidates)
-    kept = {reason: n for reason, n in notes.items() if n}
-    return World(name, relations, listed, positions, candidates, wordings, kept, strict=False)
+    counted = {reason: n for reason, n in notes.items() if n}
+    return World(name, relations, listed, positions, candidates, wordings, counted, strict=False)
+
+
+def _askable(
+    found: list[Triple], given: Formats, notes: Counter[str]
+) -> tuple[list[Triple], tuple[str, ...], Formats]:
+    """(facts, their answer set, the formats that make sense; None means all).
+
+    Leaves out subjects with so many right answers that too few wrong ones remain; the answer set
+    may then shrink, so this goes on until nothing changes.
+    """
+    kept = found
+    while True:
+        answers = tuple(sorted({t.object for t in kept}))
+        small = given is None and len(answers) < MIN_ANSWERS
+        formats = _WITHOUT_LETTERS if small else given
+        askable = _with_wrong_answers(kept, answers, formats)
+        if len(askable) == len(kept):
+            break
+        kept = askable
+    notes["facts dropped: their subject has nearly every object"] += len(found) - len(kept)
+    return kept, answers, formats
 
 
 def _with_wrong_answers(
-    triples: list[Triple], subjects: Counter[str], n_answers: int, notes: Counter[str]
+    found: list[Triple], answers: tuple[str, ...], formats: Formats
 ) -> list[Triple]:
-    """Without subjects of so many objects that too few wrong options are left."""
-    kept = [t for t in triples if n_answers - subjects[t.subject] >= MIN_ANSWERS - 1]
-    notes["facts dropped: their subject has nearly every object"] += len(triples) - len(kept)
-    return kept
+    """Lettered formats need wrong answers in each class of option sets (``prompts.options``), a
+    claim needs one; subjects of one object always leave enough."""
+    classes = {answer: rank % _OPTION_CLASSES for rank, answer in enumerate(answers)}
+    true: dict[str, set[str]] = defaultdict(set)
+    for triple in found:
+        true[triple.subject].add(triple.object)
+
+    def enough(subject: str) -> bool:
+        wrong = [answer for answer in answers if answer not in true[subject]]
+        if formats is None:
+            n_classes = len({classes[answer] for answer in wrong})
+            return len(wrong) >= MIN_ANSWERS - 1 and n_classes == _OPTION_CLASSES
+        return bool(wrong) or "verification" not in formats
+
+    answerable = {subject for subject, own in true.items() if len(own) == 1 or enough(subject)}
+    return [t for t in found if t.subject in answerable]
+
+
+def _relation(
+    relation_id: str,
+    reading: Reading,
+    kept: list[Triple],
+    formats: Formats,
+    notes: Counter[str],
+) -> Relation:
+    several = sum(n > 1 for n in Counter(t.subject for t in kept).values())
+    notes["subjects with several objects (kept; relation not functional)"] += several
+    leaks = sum(f" {t.object} " in f" {t.subject} " for t in kept)
+    notes["answers that stand in their subject (kept)"] += leaks
+    info = reading.relations.get(relation_id, RelationInfo(relation_id.replace("_", " ")))
+    return Relation(
+        relation_id,
+        info.domain,
+        info.range,
+        functional=several == 0,
+        bijective=several == 0 and len({t.object for t in kept}) == len(kept),
+        symmetric=info.symmetric,
+        label=info.name,
+        formats=formats,
+    )

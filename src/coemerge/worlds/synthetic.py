@@ -56,6 +56,9 @@ class SyntheticWorldConfig:
         """Raises ValueError listing every faulty key; needs no more than the configuration."""
         _check_config(self)
 
+    def inputs(self) -> list[Path]:
+        return []
+
     def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         return build_synthetic_world(self)
 

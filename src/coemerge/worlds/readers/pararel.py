@@ -94,6 +94,11 @@ def _is(file: Path, kind: str) -> bool:
         return False
 
 
+def companions(file: Path) -> list[Path]:
+    """The files that are read because of one that was named."""
+    return [p for found in _files(file, Counter()).values() for p in found if p != file]
+
+
 def _read_patterns(name: str, files: Iterable[Path], reading: Reading) -> None:
     statements, lemmas = [], Counter[str]()
     for record in (record for file in files for record in json_lines(file, LAYOUT)):
