@@ -5,6 +5,8 @@ of its own: what a command imports shows only where nothing was imported before.
 """
 
 import contextlib
+import fcntl
+import functools
 import io
 import json
 import os
@@ -31,6 +33,7 @@ class Case:
     culprits: tuple[str, ...]
     files: dict[str, str] = field(default_factory=dict)
     script: str = "train.py"
+    locked: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,13 @@ TRIPLES = '{"sub_label": "Paris", "obj_label": "France"}\n'
 LRE = json.dumps({"name": "r", "samples": [{"subject": "a", "object": "b"}]})
 MODEL = json.dumps({"model_type": "gpt2", "n_positions": 64, "vocab_size": 5})
 TEMPLATE = "statement: [no slots, or here, nor there, nowhere]\n"
+TOKENIZER = json.dumps({
+    "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+    "pre_tokenizer": None, "post_processor": None, "decoder": None,
+    "model": {"type": "WordLevel", "vocab": {w: k for k, w in enumerate("abcdefghi")},
+              "unk_token": "a"},
+})  # fmt: skip
+CHANGED = json.dumps({"fingerprint": "{fingerprint}", "files": {"facts.parquet": "0" * 64}})
 FINISHED = {"status": "finished", "fingerprint": "other", "run_id": "mine"}
 PARAREL = ("world=pararel", "world.path={tmp}/facts")
 BASE = ("experiment=continue_pretraining",)
@@ -157,7 +167,20 @@ CASES: tuple[Case, ...] = (
          ("model.revision", "main")),
     Case("an unfinished checkpoint", (*BASE, "model.base={tmp}/step-00000005"),
          ("step-00000005", "manifest.json"), {"step-00000005/config.json": MODEL}),
-    # runs
+    Case("a vocabulary that does not match", (*BASE, "model.base={tmp}/m", "corpus.row_length=32"),
+         ("9 tokens, the model only 5",),
+         {"m/config.json": MODEL, "m/model.safetensors": "", "m/tokenizer.json": TOKENIZER}),
+    Case("a base that is not JSON", (*BASE, "model.base={tmp}/m"),
+         ("m/config.json", "not valid JSON"),
+         {"m/config.json": "{", "m/model.safetensors": ""}),
+    # runs and data
+    Case("a run in use", ("experiment=smoke", "run_id=mine", "paths.artifacts={tmp}"),
+         ("runs/mine", "in use"), locked="runs/mine/.lock"),
+    Case("data that was changed", ("experiment=smoke", "paths.data={tmp}"),
+         ("facts.parquet", "hash"),
+         {"manifest.json": CHANGED, "facts.parquet": "other bytes"}),
+    Case("a manifest of something else", ("experiment=smoke", "paths.data={tmp}"),
+         ("manifest.json", "no data set"), {"manifest.json": "{}"}),
     Case("a run that is there", ("experiment=smoke", "run_id=mine", "paths.artifacts={tmp}"),
          ("runs/mine", "resume=true", "overwrite=true"),
          {"runs/mine/manifest.json": json.dumps(FINISHED)}),
@@ -179,17 +202,46 @@ def outcome_of(case: Case, folder: Path) -> Outcome:
     for name, text in case.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if "{fingerprint}" in text:
+            text = text.replace("{fingerprint}", smoke_fingerprint())
         path.write_text(text, encoding="utf-8")
     arguments = [a.replace("{tmp}", str(folder)) for a in case.arguments]
     if case.script == "train.py" and not any("paths.artifacts" in a for a in arguments):
         arguments.append(f"paths.artifacts={folder / 'artifacts'}")
     report = folder / "outcome.json"
-    child = os.fork()
-    if child == 0:
-        _child(case, arguments, report)
-    os.waitpid(child, 0)
+    with held(folder / case.locked if case.locked else None):
+        child = os.fork()
+        if child == 0:
+            _child(case, arguments, report)
+        os.waitpid(child, 0)
     told = json.loads(report.read_text())
     return Outcome(**{**told, "heavy": tuple(told["heavy"])})
+
+
+@contextlib.contextmanager
+def held(lock: Path | None) -> Iterator[None]:
+    """As another process would hold a run."""
+    if lock is None:
+        yield
+        return
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def smoke_fingerprint() -> str:
+    """Of the data set that experiment=smoke implies."""
+    from hydra import compose, initialize_config_dir
+
+    from coemerge.app.schema import register
+    from coemerge.app.settings import read_settings
+
+    os.environ["COEMERGE_ROOT"] = str(ROOT)
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return read_settings(compose("train", ["experiment=smoke"]), []).dataset.fingerprint()
 
 
 def _child(case: Case, arguments: list[str], report: Path) -> None:

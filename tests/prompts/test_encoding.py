@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from coemerge.prompts.encoding import (
@@ -27,7 +27,7 @@ def encoder(tokenizer) -> Encoder:
     return Encoder(tokenizer)
 
 
-def words_split_at(split_at: str) -> Encoder:
+def words_split_at(split_at: str | Regex) -> Encoder:
     """Every piece between ``split_at`` is one token, known or not."""
     tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(split_at, "isolated")
@@ -139,6 +139,16 @@ def test_a_tokenizer_without_a_closing_token_is_refused_with_the_remedy(foreign)
     silent.eos_token = None
     with pytest.raises(ValueError, match=r"no end-of-sequence token.*eos_token"):
         Encoder(silent)
+
+
+def test_a_space_that_is_a_token_of_its_own_belongs_to_the_answer():
+    """The prompt's ids are then those of its text alone, whatever the answer is."""
+    encoder = words_split_at(Regex("[ .]"))
+    (encoded,) = encode_documents(encoder, [rendered("Ann was in", "Rome", "Ann")])
+    ((alone, _),) = encoder.encode(["Ann was in"])
+    assert encoded.ids[: encoded.answer[0]] == alone
+    assert encoded.answer == (5, 7)
+    assert encoder.answer_ids(["Rome"]) == [encoded.ids[5:7]]
 
 
 @pytest.mark.parametrize("name", ["completion", "mcqa", "verification", "cot_openqa_mcqa"])

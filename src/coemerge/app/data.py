@@ -1,11 +1,10 @@
 """Finds the data set that a configuration implies, or builds it."""
 
-import json
 import logging
-from pathlib import Path
 
-from coemerge.app.settings import Settings
+from coemerge.app.settings import Settings, data_directories
 from coemerge.corpus.dataset import Dataset, build_dataset, open_dataset
+from coemerge.corpus.manifest import MANIFEST, find_dataset
 from coemerge.files import waiting_for
 
 log = logging.getLogger(__name__)
@@ -26,19 +25,11 @@ def obtain_dataset(settings: Settings) -> Dataset:
 
 def _find_or_build(settings: Settings) -> Dataset:
     fingerprint = settings.dataset.fingerprint()
-    pinned = Path(settings.config.paths.data)
-    if _fingerprint_of(pinned) == fingerprint:
+    pinned, own = data_directories(settings.config.paths, fingerprint)
+    if find_dataset(fingerprint, pinned):
         return open_dataset(pinned, settings.dataset)
-    directory = Path(settings.config.paths.artifacts) / "data" / fingerprint
-    with waiting_for(directory.with_name(f".{fingerprint}.lock")):
-        if _fingerprint_of(directory) is not None:
-            return open_dataset(directory, settings.dataset)
-        log.info("building the data set %s", directory)
-        return build_dataset(settings.dataset, directory)
-
-
-def _fingerprint_of(directory: Path) -> str | None:
-    manifest = directory / "manifest.json"
-    if not manifest.is_file():
-        return None
-    return str(json.loads(manifest.read_text(encoding="utf-8"))["fingerprint"])
+    with waiting_for(own.with_name(f".{fingerprint}.lock")):
+        if (own / MANIFEST).is_file():
+            return open_dataset(own, settings.dataset)
+        log.info("building the data set %s", own)
+        return build_dataset(settings.dataset, own)

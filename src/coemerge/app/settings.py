@@ -9,8 +9,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from coemerge.app.schema import TrainConfig
+from coemerge.app.schema import PathsConfig, TrainConfig
 from coemerge.corpus.config import DatasetSpec
+from coemerge.corpus.manifest import check_data_files, find_dataset
 from coemerge.lm.base import Base, check_base, find_base
 from coemerge.lm.config import check_model_choice, check_training_config
 from coemerge.scoring.config import check_score_config
@@ -62,6 +63,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_entries(config.callbacks or {}, "callbacks"),
         lambda: check_entries(config.logger or {}, "logger"),
         lambda: _check_artifacts(Path(config.paths.artifacts)),
+        lambda: _check_found_data(config.paths, dataset),
     ):
         try:
             check()
@@ -136,6 +138,21 @@ def _check_run_keys(config: TrainConfig) -> None:
         problems.append("resume=true and overwrite=true contradict each other")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def data_directories(paths: PathsConfig, fingerprint: str) -> tuple[Path, Path]:
+    """Where a data set may lie: the pinned one, and the one that a run builds for itself."""
+    return Path(paths.data), Path(paths.artifacts) / "data" / fingerprint
+
+
+def _check_found_data(paths: PathsConfig, dataset: DatasetSpec) -> None:
+    try:
+        fingerprint = dataset.fingerprint()
+    except FileNotFoundError:
+        return  # a file that other checks name
+    found = find_dataset(fingerprint, *data_directories(paths, fingerprint))
+    if found:
+        check_data_files(found)
 
 
 def _check_artifacts(path: Path) -> None:

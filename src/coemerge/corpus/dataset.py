@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.config import DATA_SCHEMA, DatasetSpec
+from coemerge.corpus.manifest import MANIFEST, check_data_files, read_data_manifest
 from coemerge.corpus.records import write_facts, write_plan, write_prompts
 from coemerge.corpus.store import TokenStore
 from coemerge.files import file_digest, write_json
@@ -84,18 +85,13 @@ def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> 
 def open_dataset(directory: Path, spec: DatasetSpec | None = None) -> Dataset:
     """Opens and verifies. Raises ValueError if files were changed, or if ``spec`` implies another
     data set than the one found."""
-    manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_data_manifest(directory)
     if spec is not None and manifest["fingerprint"] != spec.fingerprint():
         raise ValueError(
             f"{directory} holds the data set {manifest['fingerprint']}, but the configuration "
             f"implies {spec.fingerprint()}: remove the directory or build another one"
         )
-    for name, digest in manifest["files"].items():
-        if file_digest(directory / name) != digest:
-            raise ValueError(
-                f"{directory / name} was changed after it was built (expected hash {digest[:12]}): "
-                f"remove {directory} and build again"
-            )
+    check_data_files(directory)
     return Dataset(
         directory,
         manifest,
@@ -122,7 +118,7 @@ def _write_manifest(
         "notes": notes,
         "files": files,
     }
-    write_json(directory / "manifest.json", manifest)
+    write_json(directory / MANIFEST, manifest)
 
 
 def _content_hash(files: dict[str, str]) -> str:
