@@ -6,6 +6,7 @@ A fresh one takes any transformers architecture, with vocabulary and context as 
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -64,16 +65,22 @@ def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedMode
         base.directory, local_files_only=True, trust_remote_code=False
     )
     _apply_settings(hf_config, config)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        base.directory,
-        config=hf_config,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            base.directory,
+            config=hf_config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (RuntimeError, OSError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ValueError(
+            f"model.base: the weights in {base.directory} do not fit or cannot be read: {reason}"
+        ) from error
     model, report = loaded
     faults = {k: sorted(v)[:3] for k, v in report.items() if v and "key" in k}
     if faults:
