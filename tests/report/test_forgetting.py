@@ -194,7 +194,6 @@ def close_curve(step: int) -> float:
     return -3.0 - 0.025 * (step - 100) if step < 120 else -1.5 - 0.025 * (step - 120)
 
 
-@pytest.mark.xfail(strict=True, reason="a peak is looked for beyond the next injection")
 def test_a_gain_is_that_of_its_own_injection_however_soon_the_next_comes(
     write: Write, tmp_path: Path
 ):
@@ -205,7 +204,6 @@ def test_a_gain_is_that_of_its_own_injection_however_soon_the_next_comes(
     assert row_of(tmp_path, "repeated")["gain per injection"].startswith(f"{gain:+.2f} ")
 
 
-@pytest.mark.xfail(strict=True, reason="no line can be laid through what follows the last peak")
 @pytest.mark.parametrize("n_after", [0, 1])
 def test_a_training_that_ends_right_after_the_last_injection_is_told_of(
     write: Write, tmp_path: Path, n_after: int
@@ -218,7 +216,6 @@ def test_a_training_that_ends_right_after_the_last_injection_is_told_of(
     assert "once" in format_forgetting(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="expects at least one injection")
 def test_a_run_that_ends_before_the_first_injection_says_nothing(write: Write, tmp_path: Path):
     write("injections", score_rows({"once": lambda step: -5.0}, [50]))
     write("facts", fact_rows(["once"]))

@@ -47,6 +47,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     if config.score.chance == "auto":
         balanced = isinstance(config.world, SyntheticWorldConfig)
         config.score.chance = "uniform" if balanced else "answer_prior"
+        resolved["score"]["chance"] = config.score.chance
     base = _find_base(config)
     folder = str(base.directory) if base else ""
     dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed, folder)

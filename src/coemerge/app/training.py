@@ -36,6 +36,7 @@ from coemerge.lm.build import build_model, load_base
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.machine import Execution, choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule
+from coemerge.scoring.config import ScoreConfig
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
         order=order,
         score=config.score,
         old=_data_of(settings.base),
+        old_score=_score_of(settings.base),
         provenance={"run_id": run_id, "fingerprint": fingerprint, "data": dataset.content_hash},
     )
 
@@ -174,6 +176,11 @@ def _data_of(base: Base | None) -> Dataset | None:
             return dataset
     log.warning("the data set of %s is gone from %s: its facts are not scored", base.run, directory)
     return None
+
+
+def _score_of(base: Base | None) -> ScoreConfig:
+    manifest = read_run_manifest(base.run) if base and base.run else None
+    return ScoreConfig(**(manifest or {}).get("score", {}))
 
 
 def fit(training: Training, continues: bool) -> None:

@@ -15,7 +15,7 @@ from coemerge.tables.parts import PartedTable
 @dataclass
 class RunContext:
     """``order`` tells which rows of the corpus each optimizer step uses; ``old`` is the data set
-    of the run that this one continues, if it does."""
+    of the run that this one continues, if it does, ``old_score`` how that run scored its facts."""
 
     run_id: str
     seed: int
@@ -26,6 +26,7 @@ class RunContext:
     order: RowOrder
     score: ScoreConfig = field(default_factory=ScoreConfig)
     old: Dataset | None = None
+    old_score: ScoreConfig = field(default_factory=ScoreConfig)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ class OldFacts(ProbingCallback):
             asked = select_prompts(
                 run.old.prompts, ["held_out_templates"], ["fresh"], templates_per_cell
             )
-            self._probe = make_probe(asked, run.score.chance)
+            self._probe = make_probe(asked, run.old_score.chance)
 
     def at_step(self, trainer: lightning.Trainer, module: LanguageModule, step: int) -> None:
         means = self.score(trainer, module, step, self._probe)

@@ -76,7 +76,7 @@ class Background:
     def _can_draw(self, kind: str) -> bool:
         """Files need a path, lists and letters a world of some words."""
         if kind == "files":
-            return self._config.path is not None
+            return bool(self._config.path)
         few = len(self._words) < _LIST_LENGTH
         return not (few and kind in ("lists", "lookup", "drill_mcqa"))
 
@@ -196,6 +196,8 @@ def check_background(config: BackgroundConfig) -> None:
             f"corpus.background.path: {config.path} is never drawn from: "
             "corpus.background.mix.files is 0"
         )
+    if config.path == "":
+        raise ValueError("corpus.background.path: is empty; name a file, or null for none")
     if config.path and not Path(config.path).is_file():
         raise ValueError(f"corpus.background.path: {config.path}: no such file (.txt or .jsonl)")
     if config.path and next(read_texts(Path(config.path)), None) is None:

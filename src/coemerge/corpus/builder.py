@@ -180,7 +180,7 @@ def _encode(
     """(document, ids with the closing token, marks). Background longer than a row is cut."""
     encodings = encoder.encode([d.text for d in documents])
     for document, (ids, offsets) in zip(documents, encodings, strict=True):
-        spans = [answer_span(offsets, answer) for answer in document.answers]
+        spans = [answer_span(offsets, a, document.text) for a in document.answers]
         ids = [*ids, encoder.eos]
         if document.fact != BACKGROUND or spans or len(ids) <= row_length:
             yield document, ids, document_marks(len(ids), spans)

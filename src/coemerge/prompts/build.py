@@ -46,6 +46,9 @@ class Prompt:
         return len(self.ids) - 1
 
 
+_SUREST = 0.99  # a prior of 1 would leave nothing to score
+
+
 class PromptBuilder:
     """Builds prompts of one world; knows which option sets are as trained and which are fresh."""
 
@@ -157,7 +160,8 @@ class PromptBuilder:
         if task.kind == "discriminative" or task.base == "multihop" or counts is None:
             return chance
         rank = self._world.candidates[relation].index(fact.object)
-        return float(counts[rank] / max(counts.sum(), 1))
+        share = float(counts[rank] / max(counts.sum(), 1))
+        return min(share, _SUREST)
 
 
 def _polarity(question: Question) -> str:

@@ -60,10 +60,10 @@ class Encoder:
     def answer_ids(self, words: Sequence[str]) -> list[list[int]]:
         """The tokens of each word where it follows other text after a space."""
         anchor = "Answer:"
-        encoded = self.encode([f"{anchor} {word}" for word in words])
+        texts = [f"{anchor} {word}" for word in words]
         return [
-            ids[slice(*answer_span(offsets, (len(anchor) + 1, len(anchor) + 1 + len(word))))]
-            for (ids, offsets), word in zip(encoded, words, strict=True)
+            ids[slice(*answer_span(offsets, (len(anchor) + 1, len(text)), text))]
+            for (ids, offsets), text in zip(self.encode(texts), texts, strict=True)
         ]
 
 
@@ -75,7 +75,7 @@ def encode_documents(encoder: Encoder, rendered: Sequence[Rendered]) -> Iterator
 
 
 def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
-    answer = answer_span(offsets, item.answer_span)
+    answer = answer_span(offsets, item.answer_span, item.document)
     ends = (len(item.prompt), item.answer_span[1])
     if offsets[answer[0] - 1][1] > ends[0] or offsets[answer[1] - 1][1] != ends[1]:
         raise ValueError(
@@ -89,10 +89,19 @@ def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
     return Encoded(ids, answer, subject, tuple(s for s in spans if s[0] < s[1]))
 
 
-def answer_span(offsets: Sequence[Span], characters: Span) -> Span:
-    """Tokens of an answer that follows a space. The space is the answer's, also where it is a token
-    of its own: else the prompt's tokens would tell how the answer goes on."""
-    first = next(i for i, (start, end) in enumerate(offsets) if start >= characters[0] - 1 and end)
+def answer_span(offsets: Sequence[Span], characters: Span, text: str) -> Span:
+    """Tokens of an answer in ``text`` that follows a space. The space is the answer's, also where it
+    is a token of its own: else the prompt's tokens would tell how the answer goes on.
+
+    Raises ValueError naming the answer if no token starts there.
+    """
+    starts = (i for i, (start, end) in enumerate(offsets) if start >= characters[0] - 1 and end)
+    first = next(starts, None)
+    if first is None:
+        raise ValueError(
+            f"the tokenizer joins the answer {text[slice(*characters)]!r} with what stands before "
+            "it: choose one that splits at spaces"
+        )
     return first, token_span(offsets, characters)[1]
 
 

@@ -39,6 +39,9 @@ def forgetting(tables: Path) -> pd.DataFrame:
     if frame.empty:
         return frame
     moments = pq.read_table(tables / "injection_steps.parquet").to_pandas()
+    moments = moments[moments["last_step"] <= frame["step"].max()]
+    if moments.empty:
+        return pd.DataFrame()
     rows = []
     for (variant, split), cell in frame.groupby(["variant", "split"]):
         curves = cell.pivot(index="step", columns="fact_id", values="log_p")
@@ -53,22 +56,29 @@ def _one(curves: pd.DataFrame, moments: pd.DataFrame) -> dict[str, object]:
     ends = [*(moments["first_step"].iloc[1:] - 1), int(mean.index[-1])]
     gains, left = [], []
     for first, last, end in zip(moments["first_step"], moments["last_step"], ends, strict=True):
-        peak = mean.loc[first : last + _WINDOW].idxmax()
+        peak = mean.loc[first : min(last + _WINDOW, end)].idxmax()
         gains.append((curves.loc[peak] - curves.loc[first - 1]).to_numpy())
         left.append(retainability(mean.loc[first - 1], mean.loc[peak], mean.loc[end]))
     gain = bootstrap_mean(np.mean(gains, axis=0))
     base, after = mean.loc[moments["first_step"].iloc[0] - 1], mean.loc[peak:].iloc[1:]
     retained = retainability(base, mean.loc[peak], after.to_numpy())
-    decay = fit_decay(after.index.to_numpy() - peak, np.asarray(retained))
+    slope = np.nan
+    if len(after) > 1:
+        slope = fit_decay(after.index.to_numpy() - peak, np.asarray(retained)).slope
+    kept = np.array(left[:-1] or left, dtype=float)
     return {
         "facts": gain.n,
         "before": f"{base:+.2f}",
         "gain per injection": f"{gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]",
-        "left before the next": f"{np.nanmean(np.array(left[:-1] or left, dtype=float)):.0%}",
-        "left at the end": f"{float(np.asarray(retained)[-1]):.0%}",
-        "slope per decade": f"{decay.slope:+.2f}",
+        "left before the next": _shown(pd.Series(kept).mean(), ".0%"),
+        "left at the end": _shown(np.asarray(retained)[-1] if len(after) else np.nan, ".0%"),
+        "slope per decade": _shown(slope, "+.2f"),
         "at the end": f"{mean.iloc[-1]:+.2f}",
     }
+
+
+def _shown(value: float, style: str) -> str:
+    return "-" if np.isnan(value) else format(float(value), style)
 
 
 def format_forgetting(tables: Path) -> str:
