@@ -90,7 +90,7 @@ def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
 
 
 def answer_span(offsets: Sequence[Span], characters: Span, text: str) -> Span:
-    """Tokens of an answer in ``text`` that follows a space. The space is the answer's, also where it
+    """Tokens of an answer in ``text`` after a space. The space is the answer's, also where it
     is a token of its own: else the prompt's tokens would tell how the answer goes on.
 
     Raises ValueError naming the answer if no token starts there.
