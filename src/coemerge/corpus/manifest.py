@@ -34,7 +34,7 @@ def check_data_files(directory: Path) -> None:
     """Raises ValueError naming a file that is gone or was changed after it was built."""
     for name, digest in read_data_manifest(directory)["files"].items():
         path = directory / name
-        if not path.is_file() or file_digest(path) != digest:
+        if file_digest(path) != digest:
             raise ValueError(
                 f"{path} was changed after it was built (expected hash {digest[:12]}): remove "
                 f"{directory} and build again"

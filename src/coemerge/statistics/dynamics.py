@@ -37,5 +37,6 @@ def fit_decay(steps: np.ndarray, retained: np.ndarray) -> Decay:
     if len(np.unique(x)) < 2:
         raise ValueError("a decay needs at least two different steps")
     slope, intercept = np.polyfit(x, y, 1)
-    to_zero = 10 ** (-intercept / slope) if slope < 0 else np.inf
+    with np.errstate(over="ignore"):
+        to_zero = 10 ** (-intercept / slope) if slope < 0 else np.inf
     return Decay(float(slope), float(intercept), float(to_zero))
