@@ -1,12 +1,10 @@
-"""Analyses a run: ``python analyze.py study=emergence run=artifacts/runs/fact_injection-seed0``."""
-
-from pathlib import Path
+"""Analyses runs: ``python analyze.py study=co_emergence run=artifacts/runs/NAME``."""
 
 import hydra
 from omegaconf import DictConfig
 
+from coemerge.app.analysis import read_analysis
 from coemerge.app.cli import friendly, run_cli
-from coemerge.app.run_directory import check_run
 from coemerge.app.schema import register
 
 register()
@@ -15,9 +13,9 @@ register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
 @friendly
 def main(composed: DictConfig) -> None:
-    run_directory = check_run(composed.run)
-    study = hydra.utils.get_object(composed.study["_target_"])
-    study(Path(run_directory))
+    analysis = read_analysis(composed)
+    study = hydra.utils.get_object(analysis.target)
+    study(analysis)
 
 
 if __name__ == "__main__":

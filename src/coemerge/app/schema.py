@@ -62,11 +62,15 @@ class TrainConfig:
 
 @dataclass
 class AnalyzeConfig:
-    """Everything that ``analyze.py`` takes."""
+    """Everything that ``analyze.py`` takes. ``run``: a directory, or a list of them; ``name``: of
+    the directory for an analysis of several runs."""
 
     study: Any = MISSING
-    run: str | None = None
+    run: Any = None
+    name: str | None = None
+    device: str = "auto"
     debug: bool = False
+    paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 def register() -> None:

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import lightning
-import numpy as np
-import pandas as pd
 from torch import Tensor
 
 from coemerge.callbacks.base import ScheduledCallback, add_rows, drop_rows
@@ -14,7 +12,7 @@ from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.module import LanguageModule
 from coemerge.scoring.acquisition import prompt_score_columns
 from coemerge.scoring.metrics import score_probe
-from coemerge.scoring.probe import Probe
+from coemerge.scoring.probe import Probe, cell_chance
 
 
 class ProbingCallback(ScheduledCallback):
@@ -43,12 +41,6 @@ class ProbingCallback(ScheduledCallback):
             trainer.world_size,
             self._tokens_per_batch,
         )
-        columns = prompt_score_columns(step, probe.cells, _cell_chance(probe), means)
+        columns = prompt_score_columns(step, probe.cells, cell_chance(probe), means)
         add_rows(trainer, self._table, step, columns)
         return means
-
-
-def _cell_chance(probe: Probe) -> np.ndarray:
-    """Chance of each cell (equal for all its prompts)."""
-    chance = pd.Series(probe.chance.double().numpy()).groupby(probe.cell_of.numpy()).first()
-    return chance.to_numpy()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -57,6 +58,12 @@ def make_probe(prompts: pa.Table, chance: str = "uniform") -> Probe:
     floor = prompts["prior" if chance == "answer_prior" else "chance"]
     chances = torch.tensor(floor.to_pylist(), dtype=torch.float32)
     return Probe(questions, chances, torch.tensor(cell_of, dtype=torch.long), cells)
+
+
+def cell_chance(probe: Probe) -> np.ndarray:
+    """Chance of each cell (equal for all its prompts), [n_cells]."""
+    chance = pd.Series(probe.chance.double().numpy()).groupby(probe.cell_of.numpy()).first()
+    return chance.to_numpy()
 
 
 def select_prompts(

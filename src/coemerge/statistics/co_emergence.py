@@ -1,6 +1,7 @@
 """Does a fact that emerged on one task emerge on the others? (methods 3.3)
 
-Axes: F facts, K tasks, Q checkpoints in training order, P paraphrases. Times are checkpoint indices.
+Axes: F facts, K tasks, Q checkpoints in order of training, P paraphrases. Times are indices of
+checkpoints.
 """
 
 from collections.abc import Sequence
@@ -30,23 +31,17 @@ def is_competent(emerged: np.ndarray, share: float = COMPETENT) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """The (fact, target task) pairs; every array is [F, K].
+    """The (fact, target task) pairs; every array is [F, K]."""
 
-    ``testable`` bool; ``reason`` str objects, empty where testable, else one of ``REASONS``;
-    ``prerequisite`` int, the checkpoint c* from which the target should follow, -1 for none;
-    ``emerged_at`` int, the first checkpoint with emergence on the target, -1 for never; ``success``
-    bool, False where not testable.
-    """
-
-    testable: np.ndarray
-    reason: np.ndarray
-    prerequisite: np.ndarray
-    emerged_at: np.ndarray
-    success: np.ndarray
+    testable: np.ndarray  # bool
+    reason: np.ndarray  # str objects: "" where testable, else one of REASONS
+    prerequisite: np.ndarray  # int, c*: the target should follow from here; -1 for none
+    emerged_at: np.ndarray  # int, first checkpoint with emergence on the target; -1 for never
+    success: np.ndarray  # bool, False where not testable
 
     @property
     def n_testable(self) -> int:
-        """Pairs that count."""
+        """Pairs that the failure rate is taken over."""
         return int(self.testable.sum())
 
     @property
@@ -74,12 +69,10 @@ def co_emergence(
 ) -> Pairs:
     """The time rule of methods 3.3, steps 1-4, for ``emerged`` [F, K, Q] and ``competent`` [K, Q].
 
-    c* is the first checkpoint at which the target task is competent and the fact has emerged on
-    another task. The pair succeeds if the fact is seen on the target within c* ... c* + ``window``
-    checkpoints (None: to the last; windows end at the last checkpoint): at "any" of them, at the
-    "last" of them, or at "3-in-a-row" (all of them if the window is shorter). With
-    ``exclude_preemerged`` pairs that had emerged on the target before c* are excluded. Raises
-    ValueError if the shapes do not fit or the window is negative.
+    c* is the first checkpoint at which the target is competent and the fact has emerged on another
+    task. A pair succeeds if the fact has emerged on the target within the checkpoints c* ... c* +
+    ``window`` (None: to the last; none reaches further): at "any" of them, at the "last" one, or at
+    "3-in-a-row" (all of a shorter window). Raises ValueError for shapes that do not fit.
     """
     emerged, competent = np.asarray(emerged, dtype=bool), np.asarray(competent, dtype=bool)
     if emerged.ndim != 3 or competent.shape != emerged.shape[1:] or emerged.shape[2] == 0:
@@ -116,7 +109,7 @@ def _held(
     held = emerged & inside
     match sustained:
         case "any":
-            return held.any(axis=2)
+            return np.any(held, axis=2)
         case "last":
             return np.take_along_axis(emerged, end[:, :, None], axis=2)[:, :, 0]
         case "3-in-a-row":
@@ -138,13 +131,11 @@ def failure_by_window(
 def transfer_matrix(
     emerged_last: np.ndarray, competent_last: np.ndarray, basis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """M[s, t], the share of the facts in the basis of task s that have emerged on task t, and the
-    number n[s, t] of those facts, both [K, K] (methods 3.3).
+    """M[s, t], the share of the facts in the basis of source s that have emerged on target t, and
+    the number n[s, t] of those facts, both [K, K] (methods 3.3).
 
-    ``basis`` [F, K] says which facts count as known on the source: ``emerged_last`` itself for the
-    published matrix, or the facts trained on s. ``emerged_last`` [F, K] and ``competent_last`` [K]
-    are those of the last checkpoint. Where t is not competent and on the diagonal n is 0; without
-    facts the share is NaN.
+    ``basis`` [F, K]: which facts count on a source; ``emerged_last`` [F, K] for the published
+    matrix, or the facts trained on s. On the diagonal and where t is not competent n is 0, M NaN.
     """
     known = np.asarray(basis, dtype=bool).astype(int)
     is_cell = ~np.eye(known.shape[1], dtype=bool) & np.asarray(competent_last, dtype=bool)
@@ -163,18 +154,42 @@ def permutation_null(
     draws: int = 200,
     **rule: Any,
 ) -> np.ndarray:
-    """Failure rates [draws] if the tasks were independent (methods 3.3, null a): in every draw the
-    facts of each group (``groups`` [F], the relation) trade their histories, separately per task.
-
-    The share of emerged facts, and with it competence, stays. ``rule`` as in ``co_emergence``.
-    """
+    """Failure rates [draws] if tasks were independent (methods 3.3, null a): the facts of a group
+    (``groups`` [F] int, the relation) trade whole histories, separately per task, so that the share
+    of emerged facts, hence competence, stays. ``rule`` as in ``co_emergence``."""
     emerged, groups = np.asarray(emerged, dtype=bool), np.asarray(groups)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    rates = np.empty(draws)
+    by_group = groups.argsort(kind="stable")
+    rates, shuffled = np.empty(draws), np.empty_like(emerged)
     for draw in range(draws):
-        shuffled = emerged.copy()
-        for facts in members:
-            for task in range(emerged.shape[1]):
-                shuffled[facts, task] = emerged[rng.permutation(facts), task]
+        keys = rng.random(emerged.shape[:2])
+        order = np.lexsort((keys, np.broadcast_to(groups[:, None], keys.shape)), axis=0)
+        shuffled[by_group] = np.take_along_axis(emerged, order[:, :, None], axis=0)
         rates[draw] = co_emergence(shuffled, competent, **rule).failure_rate()
     return rates
+
+
+def split_half_failure(
+    scores: np.ndarray, theta: float, rng: np.random.Generator, draws: int = 200
+) -> tuple[float, np.ndarray]:
+    """How often a fact fails to co-emerge with itself (methods 3.3, null b): mean and [draws].
+
+    ``scores`` [F, K, P], NaN where missing. Every draw splits the paraphrases of each pair into two
+    random halves of equal size (an odd one is left out) and counts, in both directions, the pairs
+    whose mean exceeds ``theta`` on one half but not on the other, as a share of those where it does
+    on the one. NaN for draws in which it never does. Half the paraphrases are noisier than all, so
+    this overstates the noise of the full score.
+    """
+    scores = np.asarray(scores, dtype=float)
+    half = (~np.isnan(scores)).sum(axis=2, keepdims=True) // 2
+    shares = np.full(draws, np.nan)
+    for draw in range(draws):
+        keys = np.where(np.isnan(scores), np.inf, rng.random(scores.shape))
+        mixed = np.take_along_axis(scores, keys.argsort(axis=2), axis=2)
+        place = np.arange(scores.shape[2])
+        parts = (place < half, (place >= half) & (place < 2 * half))
+        sums = np.stack([np.where(part, mixed, 0).sum(axis=2) for part in parts])
+        one, other = (half[:, :, 0] > 0) & (sums / np.maximum(half[:, :, 0], 1) > theta)
+        if (one | other).any():
+            shares[draw] = (one ^ other).sum() / (one.sum() + other.sum())
+    defined = shares[~np.isnan(shares)]
+    return float(defined.mean()) if len(defined) else np.nan, shares

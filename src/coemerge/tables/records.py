@@ -4,15 +4,13 @@
 probability, and ``nll`` is in nats per answer token.
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from coemerge.tables import co_emergence_records as co_emergence
+from coemerge.tables.columns import column
 
 SCHEMA_VERSION = 1
-
-
-def column(doc: str, key: bool = False) -> Any:
-    """A documented column. Key columns identify a row: they may be neither missing nor NaN."""
-    return field(metadata={"doc": doc, "key": key})
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +177,13 @@ RECORDS: dict[str, type] = {
         InjectionsRecord,
         InjectionStepsRecord,
         AcquisitionRecord,
+        co_emergence.PairsRecord,
+        co_emergence.FailureRecord,
+        co_emergence.MatrixRecord,
+        co_emergence.TransferRecord,
+        co_emergence.CurvesRecord,
+        co_emergence.VarianceRecord,
+        co_emergence.NullsRecord,
     )
 }
 

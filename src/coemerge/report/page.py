@@ -1,0 +1,177 @@
+"""The report: one HTML file that needs nothing else, made of the tables of a run or an analysis."""
+
+import re
+from pathlib import Path
+from string import Template
+
+from coemerge.files import write_text
+from coemerge.report.figures_co_emergence import Picture, pictures_of
+from coemerge.report.markup import Html, element, join, number, table, to_html
+from coemerge.report.page_style import PAGE
+from coemerge.report.plotting import drawing
+from coemerge.report.published import ARMS, PUBLISHED, STUDIES
+from coemerge.report.results import USUAL_RULE, Results, Row, code_version, pick, read_results
+from coemerge.report.side_by_side import counts, own_rows, seeds, side_by_side, value_text
+from coemerge.report.style import save_figure
+
+TITLE = "Do facts co-emerge across task formats?"
+_QUESTION = (
+    "When a language model learns a fact in one task format, does it know the fact in the "
+    "others too? Small models were trained on corpora in which the formats that show each fact "
+    "were chosen at random, and every fact was asked in every format while they trained."
+)
+_NOTES = (
+    "A fact has emerged in a format when its chance-normalised score, averaged over held-out "
+    "paraphrases, exceeds 0.6; a model is competent at a format when a quarter of the facts has.",
+    "A pair of fact and format is testable from the first checkpoint at which the model is "
+    "competent at the format and the fact has emerged in another one; pairs whose prerequisite is "
+    "lost again at the end are excluded. This rule is ours, the published one is not known to us.",
+    "Intervals of rates are over facts, clustered in seeds; the spread that the papers print is "
+    "across facts. Prompts, thresholds and exclusions select easy facts.",
+    "An interaction of fact and format does not show separate stores: one shared fact may have "
+    "accessors that fail for some entities.",
+    "A synthetic positive shows that a mechanism is possible, and under which exposure, not that "
+    "large models use it.",
+)
+_EXAMPLES = 10
+
+
+def write_report(directory: Path, out: Path) -> Path:
+    """Writes out/index.html, and its figures as PNG and SVG under out/figures/; returns the page.
+
+    ``directory`` is that of a run, or of an analysis of several. Equal tables give equal bytes.
+    Raises FileNotFoundError where there is no such directory.
+    """
+    results = read_results(directory)
+    sections = (
+        element("p", _QUESTION, class_="lead"),
+        element("p", _outcome(results), class_="lead"),
+        _section("Beside the published figures", side_by_side(results)),
+        _section("Figures", _figures(results, out / "figures")),
+        _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),
+        _section("Pairs that failed", _failed(results)),
+        _section("Not run yet", _missing(results)),
+        _section("Arms of the experiment", _arms(results)),
+        _section("Runs", _runs(results)),
+    )
+    page = out / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page, Template(PAGE).substitute(title=to_html(TITLE), body=join(sections, "\n")))
+    return page
+
+
+def _section(title: str, content: Html) -> Html:
+    return element("section", element("h2", title), content) if content else Html("")
+
+
+def _outcome(results: Results) -> Html:
+    """The first row of the first three ids that have any."""
+    sentences = []
+    for published in PUBLISHED:
+        for row in own_rows(results, published)[:1]:
+            value = element("strong", value_text(row, published))
+            size = f" (n = {counts(row)}, seeds: {seeds(row)})"
+            sentences.append(join([row.get("quantity", published.quantity), ": ", value, size]))
+    if not sentences:
+        return Html("No study has been run on these models yet.")
+    return join(["Result: ", join(sentences[:3], "; "), "."])
+
+
+def _missing(results: Results) -> Html:
+    command = "python analyze.py study={} run=DIR"
+    commands = [
+        element("li", STUDIES[name], " ", element("code", command.format(name)))
+        for name in results.missing
+    ]
+    if not commands:
+        return Html("")
+    where = "DIR is the directory of a run, or '[DIR0,DIR1]' of several:"
+    return join([element("p", where), element("ul", *commands, class_="commands")])
+
+
+def _figures(results: Results, directory: Path) -> Html:
+    return join([_figure(results, picture, directory) for picture in pictures_of(results)], "\n")
+
+
+def _figure(results: Results, picture: Picture, directory: Path) -> Html:
+    with drawing():
+        save_figure(picture.draw(results), directory, picture.name)
+    drawn = inline_svg((directory / f"{picture.name}.svg").read_text("utf-8"), picture)
+    used = [name for name in picture.tables if name in results.tables]
+    origin = f"From {', '.join(f'{name}.parquet' for name in used)}; {_code(results, used)}."
+    return element(
+        "figure",
+        element("h3", picture.title),
+        element("div", drawn, class_="scroll", tabindex="0"),
+        element("figcaption", picture.caption, " ", element("span", origin, class_="origin")),
+    )
+
+
+def inline_svg(text: str, picture: Picture) -> Html:
+    """The drawing without what only a file of its own needs; ids get the figure's name, as several
+    drawings share a page."""
+    svg = text[text.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    prefix = f"{picture.name}-"
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = svg.replace('xlink:href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
+    label = to_html(picture.title)
+    return Html(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip())
+
+
+def _code(results: Results, tables: list[str]) -> str:
+    """The versions that wrote these tables; where they do not say, those of the runs."""
+    versions = {results.code[name] for name in tables if name in results.code}
+    versions = versions or {version for m in results.manifests if (version := code_version(m))}
+    return f"code version {' and '.join(sorted(versions))}" if versions else "code version unknown"
+
+
+def _failed(results: Results) -> Html:
+    pairs = results.table("pairs")
+    if pairs.empty:
+        return Html("")
+    usual = pick(pairs, **USUAL_RULE, testable=True, co_emerged=False)
+    if "excluded_reason" in usual:
+        usual = usual[usual["excluded_reason"].isna() | (usual["excluded_reason"] == "")]
+    first = usual.sort_values(["fact_id", "task", "seed"]).head(_EXAMPLES)
+    rows = [
+        (results.facts.get(r.fact_id, r.fact_id), r.task, r.arm, r.seed, f"{r.prerequisite_step:,}")
+        for r in first.itertuples()
+    ]
+    header = ("Fact", "Not known in", "Arm", "Seed", "Could be from step")
+    note = f"The first {len(rows)} of {len(usual):,} in the order of the facts' ids, not chosen."
+    return join([element("p", note), table(header, rows)]) if rows else Html("")
+
+
+def _arms(results: Results) -> Html:
+    found: set[str] = set()
+    for frame in results.tables.values():
+        found |= set(frame["arm"].dropna()) if "arm" in frame else set()
+    names = sorted(found - {"all"}) or list(ARMS)
+    return table(("Arm", "Facts of it are"), [(name, ARMS.get(name)) for name in names])
+
+
+def _runs(results: Results) -> Html:
+    header = ("Run", "Seed", "Parameters", "Steps", "Tokens", "Time", "Data", "Weights", "Code")
+    versions = {v for m in results.manifests for v in (m.get("versions") or {}).items()}
+    with_what = ", ".join(f"{name} {version}" for name, version in sorted(versions))
+    return join(
+        [
+            table(header, [_run(manifest) for manifest in results.manifests], class_="runs"),
+            element("p", element("small", with_what)) if with_what else "",
+        ]
+    )
+
+
+def _run(manifest: Row) -> tuple[object, ...]:
+    seconds = number(manifest.get("wall_s"))
+    hashes = [str(manifest.get(name) or "–") for name in ("data_hash", "final_weights_sha256")]
+    return (
+        manifest.get("run_id"),
+        number(manifest.get("seed")),
+        *[number(manifest.get(name)) for name in ("n_parameters", "steps", "tokens")],
+        seconds if seconds == "–" else f"{seconds} s",
+        *[element("code", digest[:16], title=digest) for digest in hashes],
+        code_version(manifest) or None,
+    )

@@ -1,0 +1,198 @@
+"""What the four papers report (methods 9), quoted once, and what the arms of ours mean.
+
+Data only. Nothing is averaged across papers: what they call accuracy differs.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One row of the side-by-side table.
+
+    ``percent`` says that our fractions are shown in percent, as the paper shows its own;
+    ``controls`` what must stand beside our value; ``study`` the analysis that measures it.
+    """
+
+    id: str
+    quantity: str
+    value: str
+    population: str
+    controls: str
+    differs: str
+    study: str
+    percent: bool = True
+
+
+_P1_CHECKPOINTS = "OLMo-3-7B-Instruct, 105 training checkpoints, 230 facts of 5 relations, 6 tasks"
+_P1_MASKS = (
+    "OLMo-2-7B/13B-Instruct, Gemma-2-9B-Instruct; 437 target facts of 5 relational data sets"
+)
+_P1_PANEL = "OLMo-2-7B-Instruct, relation official language (437 target facts in all panels)"
+_P3 = "ParaRel: 27,610 facts of 39 relations"
+
+PUBLISHED: tuple[Published, ...] = (
+    Published(
+        "P1-a",
+        "(fact, task) pairs that fail to co-emerge, θ = 0.6 / 0.4 / 0.8",
+        "47.9 / 50.9 / 49.2 % of 1,031 testable pairs (of 1,380)",
+        _P1_CHECKPOINTS,
+        "nulls: facts permuted within relation and task, split half, exposure matched; per arm",
+        "Our model is far smaller, we decide which formats show a fact, and the paper's rule for "
+        "the time allowed is not known to us.",
+        "co_emergence",
+    ),
+    Published(
+        "P1-b",
+        "share of variance (η²) of fact × task, final model",
+        "23 %, significant at all 105 checkpoints",
+        _P1_CHECKPOINTS,
+        "logit and rank scale, paraphrases nested in task, exposure as covariate",
+        "The paper's denominator (with or without paraphrase noise) is not known to us, and "
+        "unequal exposure by design adds to the interaction in our arms.",
+        "co_emergence",
+    ),
+    Published(
+        "P1-c",
+        "facts emerged on a target, of those emerged on a source, by kind of source",
+        "discriminative sources 3–42 % (targets other than verification), generative 40–90 %",
+        _P1_CHECKPOINTS,
+        "number of facts in each cell, seen beside fresh option sets, single-source arm",
+        "Which formats showed a fact is unknown there and randomised here; option sets seen in "
+        "training can be answered by association.",
+        "co_emergence",
+    ),
+    Published(
+        "P1-d",
+        "relative drop when a mask is ablated: own task / other tasks",
+        "29–89 % / ≤ 8 %",
+        _P1_PANEL,
+        "random and mismatched masks of equal size, share of valid masks",
+        "Mask losses, thresholds and ablation value are ours, and a small model has few components "
+        "to choose from.",
+        "task_localization",
+    ),
+    Published(
+        "P1-e",
+        "recovery when the masked components are patched back",
+        "69–102 %",
+        _P1_PANEL,
+        "random and mismatched masks, same-task mask trained to exclude the first",
+        "Mask losses are ours, and disjoint masks are imposed by training in both.",
+        "task_localization",
+    ),
+    Published(
+        "P1-f",
+        "entanglement of tasks: discriminative / generative",
+        "0.21 / 0.11",
+        _P1_MASKS,
+        "both readings: collateral drop, overlap of masks trained without exclusivity",
+        "The paper's formula is not known to us; two readings are given.",
+        "task_localization",
+        percent=False,
+    ),
+    Published(
+        "P1-g",
+        "drop under the own task's mask: direct / chain of thought",
+        "−20…−72 / −12…−30 %",
+        _P1_MASKS,
+        "random masks; facts with baseline of at least 0.99",
+        "Our chain of thought is a trained template with a known route, theirs is free text.",
+        "chain_of_thought",
+    ),
+    Published(
+        "P1-h",
+        "drop under the worst other task's mask: direct / chain of thought",
+        "≤ 8 / −11…−31 %",
+        _P1_MASKS,
+        "floor: the worst of as many random masks",
+        "Our chain of thought is a trained template with a known route, theirs is free text.",
+        "chain_of_thought",
+    ),
+    Published(
+        "P2-a",
+        "edits from either side, efficacy (generalisation), harmonic mean over both probes",
+        "entity edit: FT 98.2 (59.0), KN 44.6 (41.3), MEND 95.8 (65.9), ROME 98.0 (84.1), MEMIT "
+        "95.6 (77.8); relation edit: 38.5 (38.5), 36.6 (37.2), 36.5 (38.0), 43.7 (42.2), 38.2 "
+        "(37.2) %",
+        "in the regime of GPT-2 XL, first 7,500 records of the benchmark",
+        "values before the edit, transfer index, relation probe with an explicit none class",
+        "Without the values before an edit the published ones cannot be told from no transfer; our "
+        "models are smaller and trained on either side by design.",
+        "entity_relation",
+    ),
+    Published(
+        "P2-b",
+        "causal tracing: total effect; indirect effect; MLP / attention",
+        "18.6 %; 8.7 %; 6.6 / 1.6 %",
+        "GPT-2 XL, subject corrupted, about 1,000 facts (numbers of the ROME paper)",
+        "subject, relation and both corrupted; severed MLP and attention; neutral span",
+        "Few layers leave little room between the early and the late site.",
+        "entity_relation",
+    ),
+    Published(
+        "P3-a",
+        "share of inconsistent facts (neurons belong to the query)",
+        "77 %",
+        f"LLaMA3-8b, static threshold, under all three localisers; {_P3}",
+        "per localiser, their intersection, sets from different facts, random sets",
+        "The threshold and the localisers are not the paper's; GPT-2 too has a lower share there.",
+        "query_localization",
+    ),
+    Published(
+        "P3-b",
+        "gain of consistency-aware selection over one query's / all queries' neurons",
+        "8 % / 9 %",
+        f"LLaMA3-8b among others, mean over edits; {_P3}",
+        "seeds, rows for ROME and MEMIT",
+        "The paper's weights are not known to us and it reports no variance.",
+        "query_localization",
+    ),
+    Published(
+        "P4-a",
+        "knowledge neurons per set; share threshold",
+        "2–5 by design; p from 0.7",
+        "BERT-base, GPT-2, LLaMA-2-7B; BLiMP paradigms and ParaRel relations",
+        "similarity of attributions and its permutation baseline, syntax beside facts",
+        "Set size follows from the search rule, so that equal numbers are no finding.",
+        "knowledge_neurons",
+        percent=False,
+    ),
+    Published(
+        "P4-b",
+        "edits that hold under symmetry / synonymy",
+        "low (no numbers at hand)",
+        "GPT-2 XL, LLaMA-2-7B; capital relations, field of work and occupation",
+        "facts whose inverse was answered before the edit; per arm",
+        "A model trained in one direction may not have known the inverse before the edit.",
+        "knowledge_neurons",
+    ),
+)
+
+# The same as numbers, for lines in figures.
+PUBLISHED_FAILURE = 0.479  # P1-a, theta 0.6
+PUBLISHED_INTERACTION = 0.23  # P1-b
+
+STUDIES: dict[str, str] = {
+    "co_emergence": "Does a fact that emerged in one format emerge in the others?",
+    "task_localization": "Are the components that a fact needs the same in all formats?",
+    "chain_of_thought": "Does reasoning reach what the model knows in other formats?",
+    "query_localization": "Do knowledge neurons belong to the fact or to the query?",
+    "entity_relation": "Does an edit asked for from one side show from the other?",
+    "knowledge_neurons": "What have knowledge neurons to do with knowledge?",
+}
+
+ARMS: dict[str, str] = {
+    "A0_full": "Shown in all formats, equally often: the published setting.",
+    "A1_withheld_target": "Shown in all formats but one: transfer into that one.",
+    "A2_single_source": "Shown in one format only: transfer out of it, free of other exposure.",
+    "A3_dose": "Shown 1, 3, 10, 30 or 100 times in one format: how much is needed.",
+    "A4_order": "Shown in two formats, one in each half of training: does the order matter?",
+    "A5_never": "Never shown: what a score is worth that owes nothing to training.",
+    "A6_one_direction": "The inverse statement withheld for half the facts: reversal.",
+    "A7_one_synonym": "The synonymous statement withheld for half the facts: synonymy.",
+    "A8_wordings": "Shown once, repeated in one wording, or in many wordings.",
+    "entity_only": "Shown only in formats that ask for the object.",
+    "relation_only": "Shown only in formats that ask for the relation.",
+    "both_sides": "Shown in formats that ask for the object and for the relation.",
+}

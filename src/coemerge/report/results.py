@@ -1,0 +1,130 @@
+"""What lies in a run's or an analysis' directory, read tolerantly: tables may be missing, empty,
+or have columns that nobody here knows."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from coemerge.report.published import STUDIES
+from coemerge.statistics.thresholds import THETA
+from coemerge.tables.store import read_metadata
+
+TABLES = ("pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls")
+TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint
+USUAL_RULE = {"theta": THETA, "window": TO_THE_END, "sustained": "any"}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """``tables`` by name, without empty ones; ``code`` their versions by table, where a file says;
+    ``manifests`` one per run; ``facts`` fact_id -> text; ``missing`` studies without results."""
+
+    tables: dict[str, pd.DataFrame]
+    summary: list[Row]
+    manifests: list[Row]
+    missing: list[str]
+    facts: dict[str, str] = field(default_factory=dict)
+    code: dict[str, str] = field(default_factory=dict)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Empty where the study wrote none."""
+        return self.tables.get(name, pd.DataFrame())
+
+
+def read_results(directory: Path) -> Results:
+    """Raises FileNotFoundError without the directory, ValueError naming a file that is no JSON."""
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"{directory}: no such directory; give that of a run or an analysis"
+        )
+    homes = {name: _home(directory, name) for name in STUDIES}
+    own = homes["co_emergence"]
+    tables, code = {}, {}
+    for name in TABLES if own else ():
+        path = (own or directory) / f"{name}.parquet"
+        if path.is_file() and (found := pq.read_table(path)).num_rows:
+            tables[name] = found.to_pandas()
+            code[name] = code_version(read_metadata(found))
+    summary: list[Row] = []
+    for home in homes.values():
+        summary += _json_list(home / "summary.json") if home else []
+    return Results(
+        tables=tables,
+        summary=summary,
+        manifests=_manifests(directory),
+        missing=[name for name, home in homes.items() if home is None],
+        facts=_facts(directory / "tables" / "facts.parquet"),
+        code={name: version for name, version in code.items() if version},
+    )
+
+
+def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Rows that have these values; a column that is missing does not choose."""
+    chosen = np.ones(len(frame), dtype=bool)
+    for name, value in values.items():
+        if name not in frame:
+            continue
+        if isinstance(value, float):
+            chosen &= np.isclose(frame[name].to_numpy(dtype=float), value)
+        else:
+            chosen &= (frame[name] == value).to_numpy()
+    return frame[chosen]
+
+
+def code_version(manifest: Row) -> str:
+    """``87bdcbf`` or ``87bdcbf, with uncommitted changes``; empty where no commit is known."""
+    commit, dirty = manifest.get("git_commit"), manifest.get("git_dirty")
+    if not commit:
+        return ""
+    if dirty is None:
+        return f"{str(commit)[:10]}, changes unknown"
+    return f"{str(commit)[:10]}, with uncommitted changes" if dirty else str(commit)[:10]
+
+
+def _home(directory: Path, study: str) -> Path | None:
+    """A run keeps studies under results/; an analysis of several runs may hold one by itself."""
+    places = [directory / "results" / study, directory / study]
+    if study == "co_emergence":
+        places.append(directory)
+    for place in places:
+        patterns = [f"{name}.parquet" for name in TABLES]
+        if place != directory:  # where a run keeps another summary.json
+            patterns = ["*.parquet", "summary.json"]
+        if any(any(place.glob(pattern)) for pattern in patterns):
+            return place
+    return None
+
+
+def _manifests(directory: Path) -> list[Row]:
+    if (directory / "runs.json").is_file():
+        return _json_list(directory / "runs.json")
+    path = directory / "manifest.json"
+    return [_json(path)] if path.is_file() else []
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}; run the study again") from error
+
+
+def _json_list(path: Path) -> list[Row]:
+    content = _json(path) if path.is_file() else []
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise ValueError(f"{path}: expected a list of objects; run the study again")
+    return content
+
+
+def _facts(path: Path) -> dict[str, str]:
+    columns = ["fact_id", "subject", "relation", "object"]
+    if not path.is_file() or not set(columns) <= set(pq.read_schema(path).names):
+        return {}
+    rows = pq.read_table(path, columns=columns).to_pylist()
+    return {r["fact_id"]: f"{r['subject']} · {r['relation']} · {r['object']}" for r in rows}

@@ -1,0 +1,1 @@
+"""What studies share: ``scored``, a run's scores as arrays, completed from its checkpoints."""

@@ -1,0 +1,151 @@
+"""Intervals for facts clustered in seeds."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from coemerge.statistics.intervals import bootstrap_mean
+from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
+from tests.tolerances import BOOTSTRAP_RELATIVE, EXACT_IN_FLOAT64
+
+CHUNKS_BYTES = 50 * 2**20  # measured 10 MB; all draws at once would take some 500
+
+
+@pytest.fixture
+def alike() -> list[np.ndarray]:
+    """Three seeds that do not differ, facts that do."""
+    facts = np.random.default_rng(0).normal(size=100)
+    return [facts, facts[::-1], facts]
+
+
+@pytest.fixture
+def apart() -> list[np.ndarray]:
+    """Five seeds that differ, facts that do not."""
+    return [np.full(40, level) for level in (0.0, 0.2, 0.4, 0.6, 0.8)]
+
+
+def width(estimate) -> float:
+    return estimate.high - estimate.low
+
+
+def test_with_one_seed_it_is_the_ordinary_bootstrap_over_facts():
+    facts = np.random.default_rng(0).random(300)  # three chunks of draws
+    estimate, ordinary = hierarchical_bootstrap([facts], seed=3), bootstrap_mean(facts, seed=3)
+    assert (estimate.low, estimate.high) == pytest.approx((ordinary.low, ordinary.high))
+    assert (estimate.mean, estimate.sd, estimate.n) == pytest.approx(
+        (facts.mean(), ordinary.sd, 300)
+    )
+    assert abs(estimate.se / ordinary.se - 1) < BOOTSTRAP_RELATIVE
+
+
+def test_seeds_that_do_not_differ_make_the_interval_that_of_all_facts(alike):
+    pooled = bootstrap_mean(np.concatenate(alike))
+    assert abs(width(hierarchical_bootstrap(alike)) / width(pooled) - 1) < BOOTSTRAP_RELATIVE
+
+
+def test_seeds_that_differ_widen_the_interval(apart):
+    estimate, pooled = hierarchical_bootstrap(apart), bootstrap_mean(np.concatenate(apart))
+    assert width(estimate) > 3 * width(pooled)
+    assert estimate.sd == pytest.approx(pooled.sd)
+    # without spread within, the variance is that of a mean of five out of the five levels
+    assert abs(estimate.se / np.sqrt(0.08 / 5) - 1) < BOOTSTRAP_RELATIVE
+
+
+def test_every_fact_counts_the_same():
+    assert hierarchical_bootstrap([np.zeros(30), np.ones(10)]).mean == 0.25
+
+
+def test_other_statistics_are_resampled_alike(alike):
+    """A mean that is not recognised as one takes the slow route."""
+    slow = hierarchical_bootstrap(alike, statistic=lambda sample: float(sample.mean()), draws=4000)
+    fast = hierarchical_bootstrap(alike)
+    assert slow.mean == pytest.approx(fast.mean, abs=EXACT_IN_FLOAT64)
+    assert abs(width(slow) / width(fast) - 1) < BOOTSTRAP_RELATIVE
+
+
+def test_a_median_has_the_interval_of_a_median():
+    values = np.random.default_rng(1).exponential(size=101)
+    estimate = hierarchical_bootstrap([values], statistic=np.median, draws=1000)
+    assert estimate.mean == np.median(values)
+    assert estimate.low < np.median(values) < estimate.high < values.mean() + values.std()
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_the_same_seed_gives_the_same_interval(alike, statistic):
+    first, again = (hierarchical_bootstrap(alike, statistic, seed=1, draws=50) for _ in range(2))
+    assert first == again
+    assert first != hierarchical_bootstrap(alike, statistic, seed=2, draws=50)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    """Ten seeds that differ as much as facts do; the ordinary bootstrap covers half as often."""
+    rng = np.random.default_rng(0)
+    covered, ordinary = 0, 0
+    for k in range(200):
+        values = list(rng.normal(size=(10, 1)) + rng.normal(size=(10, 30)))
+        estimate = hierarchical_bootstrap(values, seed=k, draws=300)
+        covered += estimate.low <= 0 <= estimate.high
+        pooled = bootstrap_mean(np.concatenate(values), seed=k, draws=300)
+        ordinary += pooled.low <= 0 <= pooled.high
+    assert 0.85 < covered / 200 < 0.99
+    assert ordinary / 200 < 0.6
+
+
+def test_seeds_without_values_are_left_out(apart):
+    assert hierarchical_bootstrap([*apart, np.array([])]) == hierarchical_bootstrap(apart)
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+def test_one_value_has_no_interval(statistic):
+    estimate = hierarchical_bootstrap([np.array([0.5])], statistic, draws=10)
+    assert (estimate.mean, estimate.n) == (0.5, 1)
+    assert np.isnan([estimate.low, estimate.high, estimate.sd, estimate.se]).all()
+
+
+@pytest.mark.parametrize("statistic", [np.mean, np.median])
+@pytest.mark.parametrize("values", [[], [np.array([])]], ids=["no seed", "no fact"])
+def test_no_values_are_refused(statistic, values: list[np.ndarray]):
+    with pytest.raises(ValueError, match="no values"):
+        hierarchical_bootstrap(values, statistic)
+
+
+def test_undefined_values_are_refused():
+    with pytest.raises(ValueError, match="drop and count"):
+        hierarchical_bootstrap([np.array([0.5, np.nan])])
+
+
+def test_memory_does_not_grow_with_the_draws():
+    values = [np.zeros(5000)] * 3
+    tracemalloc.start()
+    hierarchical_bootstrap(values, draws=1400)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < CHUNKS_BYTES
+
+
+def test_a_rate_is_taken_over_the_defined_cells():
+    cells = np.array([[1, 0, np.nan], [1, np.nan, np.nan], [np.nan, np.nan, np.nan]])
+    estimate = hierarchical_rate([cells, np.array([[0.0, 0.0, 0.0]])], draws=100)
+    assert estimate.mean == pytest.approx(2 / 6)
+    assert estimate.n == 3
+    assert estimate.sd == pytest.approx(np.std([0.5, 1, 0], ddof=1))
+    assert 0 <= estimate.low <= estimate.mean <= estimate.high <= 1
+
+
+def test_cells_of_one_fact_are_kept_together():
+    """Six equal cells per fact tell no more than one."""
+    facts = (np.random.default_rng(0).random(200) < 0.4).astype(float)
+    alone, six = hierarchical_rate([facts[:, None]]), hierarchical_rate([np.tile(facts, (6, 1)).T])
+    assert (six.low, six.high) == pytest.approx((alone.low, alone.high))
+    ordinary = hierarchical_bootstrap([facts])
+    assert (alone.low, alone.high) == pytest.approx((ordinary.low, ordinary.high))
+
+
+def test_truth_values_are_rates_too():
+    assert hierarchical_rate([np.array([[True, False], [True, True]])], draws=10).mean == 0.75
+
+
+def test_a_rate_over_nothing_is_refused():
+    with pytest.raises(ValueError, match="no values"):
+        hierarchical_rate([np.full((3, 2), np.nan), np.empty((0, 2))])
