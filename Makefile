@@ -50,8 +50,8 @@ bench: setup ## run the benchmarks
 repro: setup ## run the DVC pipeline, from data to report; only what changed
 	$(BIN)/dvc repro $(ARGS)
 
-report: setup ## print the summary of the main job and draw its pictures
-	$(BIN)/python analyze.py study=emergence run=artifacts/runs/fact_injection-seed0 $(ARGS)
+report: setup ## run the co-emergence study on the main job and write its report
+	$(BIN)/python analyze.py study=co_emergence run=artifacts/runs/fact_injection-seed0 $(ARGS)
 
 clean: ## remove caches; never data, artifacts or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

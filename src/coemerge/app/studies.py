@@ -64,7 +64,7 @@ def co_emergence(analysis: Analysis) -> None:
         frame = pd.DataFrame(rows, columns=table_schema(name).names)
         write_table(path, name, {c: frame[c].to_numpy() for c in frame}, provenance)
     source = ", ".join(run.run_id for run in scored)
-    rows = summary_rows(tables, [run.seed for run in scored], source)
+    rows = summary_rows(tables, study.by_kind(), [run.seed for run in scored], source)
     summary = [{**row, "published": _published(row["id"])} for row in rows]
     write_json(directory / "summary.json", summary)
     if len(runs) > 1:
@@ -93,7 +93,7 @@ def _published(row_id: str) -> str:
 
 
 def _tell(summary: list[dict[str, Any]], directory: Path, scoring_s: float, rest_s: float) -> None:
-    frame = pd.DataFrame(summary)[["id", "quantity", "value", "low", "high", "n", "published"]]
+    frame = pd.DataFrame(summary)[["id", "quantity", "value", "low", "high", "n"]]
     text = frame.to_string(index=False, float_format=lambda x: f"{x:.3f}", na_rep="-")
     sys.stdout.write(
         f"\n{text}\n\ntables       {directory}/*.parquet\n"

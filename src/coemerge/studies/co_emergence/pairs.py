@@ -5,11 +5,13 @@ known in one task fails to appear in another, and what training in one task alon
 Rows of ``tables.co_emergence_records``; no model here.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from coemerge.prompts.tasks import get_task
 from coemerge.statistics.co_emergence import (
     UNTESTABLE,
     Pairs,
@@ -21,11 +23,12 @@ from coemerge.statistics.co_emergence import (
 )
 from coemerge.statistics.intervals import Estimate
 from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.shared.scored import Scores
 
 Rows = list[dict[str, Any]]
-ALL, FULL, NEVER = "all", "A0_full", "A5_never"
+ALL, FULL, SINGLE, NEVER = "all", "A0_full", "A2_single_source", "A5_never"
 POOLED = -1  # seed of rows that several runs share
 RULES = ("any", "last", "3-in-a-row")
 
@@ -136,6 +139,29 @@ class CoEmergence:
             )
         return rows
 
+    def by_kind(self) -> Rows:
+        """Transfer between kinds of tasks, pooled over their cells: of facts shown in the source
+        alone (arm A2), and of facts of any arm that have emerged on the source."""
+        kinds = [get_task(task).kind for task in self.runs[0].tasks]
+        rows: Rows = []
+        for basis, arm in (("exposed", SINGLE), ("emerged", ALL)):
+            for options in ("fresh", "seen"):
+                for source, target in itertools.product(("generative", "discriminative"), repeat=2):
+                    cells = [
+                        (s, t)
+                        for s, t in itertools.permutations(range(len(kinds)), 2)
+                        if (kinds[s], kinds[t]) == (source, target)
+                    ]
+                    known = [_known(run, basis, arm, options, cells) for run in self.runs]
+                    n = sum(int(np.isfinite(values).sum()) for values in known)
+                    if n:
+                        draws = self.config.bootstrap_draws
+                        estimate = hierarchical_rate(known, self.config.seed, draws)
+                        names = {"basis": basis, "arm": arm, "options": options}
+                        kind = {"source": source, "target": target}
+                        rows.append({**names, **kind, **_interval(estimate, "rate"), "n": n})
+        return rows
+
     def transfer(self) -> Rows:
         """T[s -> t]: mean score on t of facts shown in s alone, by number of exposures, and that of
         facts never shown (methods 2.4)."""
@@ -227,6 +253,23 @@ def _pair_rows(run: Scores, theta: float, rule: str, pairs: Pairs) -> Rows:
         for f, fact in enumerate(run.facts.itertuples())
         for t, task in enumerate(run.tasks)
     ]
+
+
+def _known(
+    run: Scores, basis: str, arm: str, options: str, cells: list[tuple[int, int]]
+) -> np.ndarray:
+    """Whether each fact of the basis is known on the target, [F, cells]; NaN where it does not
+    count."""
+    last = _last(run, options)
+    emerged = last > THETA
+    competent = is_competent(run.mean > THETA)[:, -1]
+    chosen = emerged if basis == "emerged" else run.exposures[..., -1] > 0
+    chosen = chosen & _of_arm(run, arm)[:, None]
+    known = np.full((len(last), len(cells)), np.nan)
+    for column, (s, t) in enumerate(cells):
+        counts = chosen[:, s] & competent[t] & np.isfinite(last[:, t])
+        known[counts, column] = emerged[counts, t]
+    return known
 
 
 def _of_arm(run: Scores, arm: str) -> np.ndarray:

@@ -156,7 +156,7 @@ def _exposures(run: Path, facts: pd.DataFrame, tasks: list[str], steps: np.ndarr
     logged = counts.columns.to_numpy()
     nearest = logged[np.clip(np.searchsorted(logged, steps, side="right") - 1, 0, None)]
     index = pd.MultiIndex.from_product([facts["fact_id"], tasks])
-    values = counts.reindex(index)[nearest].fillna(0).to_numpy()
+    values = counts.reindex(index)[nearest].fillna(0).to_numpy(copy=True)
     values[:, steps < logged.min()] = 0
     return values.reshape(len(facts), len(tasks), len(steps))
 
