@@ -75,8 +75,8 @@ def test_several_seeds_share_one_analysis(runs):
 
 
 def test_scores_from_the_cache_and_from_checkpoints_give_the_same_numbers(runs, tmp_path):
-    """Training's own scores count as a cache, too. Ranks are left out: where scores are nearly tied,
-    as in an untrained model, the last bit decides."""
+    """Training's own scores count as a cache, too. Ranks are left out: where scores are nearly
+    tied, as in an untrained model, the last bit decides."""
     bare = tmp_path / "bare"
     shutil.copytree(runs[0], bare)
     shutil.rmtree(bare / "results")
