@@ -1,33 +1,15 @@
 """Bad input on a real command line, each in a process of its own. The cases, one by one, are in
 ``refusals``; here is what only a whole process shows."""
 
-import os
 import re
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.scripts import run_script
 
 SECONDS = 15.0  # 3 on an idle machine (design 8); tests may share theirs
-
-
-def run_script(script: str, *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("COEMERGE", "HYDRA"))}
-    started = time.perf_counter()
-    result = subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return result, time.perf_counter() - started
 
 
 def assert_refused(

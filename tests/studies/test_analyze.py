@@ -1,34 +1,23 @@
 """``python analyze.py study=co_emergence``: from checkpoints to tables and page, on small runs."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import ROOT
+from tests.scripts import run_script
 
 SMALL = ("study.bootstrap_draws=100", "study.null_draws=10", "study.paraphrases=2", "device=cpu")
 TABLES = ("pairs", "failure", "matrix", "exposure", "nulls", "curves", "variance")
 
 
 def python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COEMERGE", "HYDRA"))}
-    return subprocess.run(
-        [sys.executable, script, *arguments],
-        cwd=ROOT,
-        env=kept,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    return run_script(script, *arguments)[0]
 
 
 @pytest.fixture(scope="module")

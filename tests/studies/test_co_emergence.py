@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coemerge.statistics.co_emergence import is_competent, transfer_matrix
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.over_checkpoints import curve_rows, variance_rows
 from coemerge.studies.co_emergence.pairs import CoEmergence
 from coemerge.studies.co_emergence.summary import summary_rows
+from coemerge.studies.co_emergence.tables import co_emergence_tables
 from coemerge.studies.shared.scored import Scores
 from coemerge.tables.store import make_table, table_schema
 
@@ -137,15 +139,7 @@ def test_shares_of_variance_add_up_and_are_adjusted_over_checkpoints():
 
 
 def test_every_table_has_the_columns_that_are_documented(study):
-    tables = {
-        "pairs": study.pairs(),
-        "failure": study.failure(),
-        "matrix": study.matrix(),
-        "transfer": study.transfer(),
-        "nulls": study.nulls(),
-        "curves": curve_rows(made_up(), 0.6),
-        "variance": variance_rows(made_up()),
-    }
+    tables = co_emergence_tables(study)
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)
         assert set(frame) == set(table_schema(name).names), name
@@ -153,12 +147,7 @@ def test_every_table_has_the_columns_that_are_documented(study):
 
 
 def test_the_summary_names_what_the_papers_report(study):
-    tables = {
-        "pairs": study.pairs(),
-        "failure": study.failure(),
-        "variance": variance_rows(made_up()),
-    }
-    rows = summary_rows(tables, study.by_kind(), [0, 1], "run0, run1")
+    rows = summary_rows(co_emergence_tables(study), study.by_kind(), [0, 1], "run0, run1")
 
     assert {row["id"] for row in rows} == {"P1-a", "P1-b", "P1-c"}
     assert rows[0]["quantity"] == "co-emergence failures, theta=0.6"
@@ -183,3 +172,21 @@ def test_settings_that_make_no_sense_are_refused_by_name(key: str, value: object
     config = CoEmergenceConfig(**{key: value})
     with pytest.raises(ValueError, match=rf"study\.{key}"):
         config.check()
+
+
+def test_the_matrix_is_that_of_the_definition():
+    """Against ``transfer_matrix``, which the worked example T-B1 checks."""
+    run = made_up()
+    emerged = run.mean > 0.6
+    rates, n = transfer_matrix(
+        emerged[..., -1], is_competent(emerged)[:, -1], run.exposures[..., -1] > 0
+    )
+    rows = CoEmergence([run], QUICK).matrix()
+    own = {"basis": "exposed", "theta": 0.6, "arm": "all", "options": "fresh"}
+
+    for s, source in enumerate(TASKS):
+        for t, target in enumerate(TASKS):
+            if n[s, t]:
+                row = cell(rows, **own, source=source, target=target)
+                assert (row["rate"], row["n"]) == (pytest.approx(rates[s, t]), n[s, t])
+    assert n.any()

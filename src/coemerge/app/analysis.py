@@ -17,7 +17,6 @@ _CHECKS: dict[str, Callable[..., Any]] = {"co_emergence": CoEmergenceConfig}
 class Analysis:
     """``out`` receives results and report: the run itself, or a directory for several runs."""
 
-    study: str
     target: str
     runs: list[Path]
     out: Path
@@ -43,4 +42,4 @@ def read_analysis(composed: DictConfig) -> Analysis:
     name = config["name"] or "+".join(run.name for run in runs)
     out = runs[0] if len(runs) == 1 else artifacts / "analyses" / name[:120]
     root = Path(config["paths"]["root"])
-    return Analysis(study, target, runs, out, config["device"], root, settings)
+    return Analysis(target, runs, out, config["device"], root, settings)

@@ -18,9 +18,9 @@ from coemerge.report.page import write_report
 from coemerge.report.published import PUBLISHED
 from coemerge.scoring.config import ScoreConfig
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
-from coemerge.studies.co_emergence.over_checkpoints import curve_rows, variance_rows
 from coemerge.studies.co_emergence.pairs import CoEmergence
 from coemerge.studies.co_emergence.summary import summary_rows
+from coemerge.studies.co_emergence.tables import co_emergence_tables
 from coemerge.studies.shared.scored import Scores, read_scores, score_checkpoints
 from coemerge.tables.store import table_schema, write_table
 
@@ -48,15 +48,7 @@ def co_emergence(analysis: Analysis) -> None:
     scored = [_scores(run, analysis.device, config.paraphrases) for run in runs]
     scoring_s = time.perf_counter() - started
     study = CoEmergence(scored, config)
-    tables = {
-        "pairs": study.pairs(),
-        "failure": study.failure(),
-        "matrix": study.matrix(),
-        "transfer": study.transfer(),
-        "nulls": study.nulls(),
-        "curves": [row for run in scored for row in curve_rows(run, config.thetas[0])],
-        "variance": [row for run in scored for row in variance_rows(run)],
-    }
+    tables = co_emergence_tables(study)
     directory = analysis.out / "results" / "co_emergence"
     provenance = {"runs": [run.run_id for run in scored], **code_version(analysis.root)}
     for name, rows in tables.items():

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ class PublicWorldConfig:
     def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         """Raises ValueError where nothing is left, or a filter does not fit."""
         self._check_keys()
-        reading = READERS[self.format](Path(self.path))
+        reading = _read(self.format, self.path, self._stamp())
         notes = Counter(reading.notes)
         groups = self._selected(_grouped(reading.triples))
         groups = {name: _distinct(triples, notes) for name, triples in groups.items()}
@@ -70,6 +71,12 @@ class PublicWorldConfig:
         """Files that are read besides ``path``."""
         path = Path(self.path)
         return pararel.companions(path) if self.format == "pararel" and path.is_file() else []
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes with any file that is read."""
+        path = Path(self.path)
+        files = [path, *self.inputs(), *path.rglob("*")]
+        return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(files))
 
     def _check_keys(self) -> None:
         if self.format not in READERS:
@@ -102,6 +109,12 @@ class PublicWorldConfig:
         rng = np.random.default_rng([self.seed, *name.encode()])
         chosen = rng.choice(len(triples), size=self.facts_per_relation, replace=False)
         return [triples[k] for k in sorted(chosen)]
+
+
+@lru_cache(maxsize=1)
+def _read(name: str, path: str, stamp: tuple[tuple[str, int, int], ...]) -> Reading:
+    """Checks and the build ask for the same files, which may be large; nobody changes a reading."""
+    return READERS[name](Path(path))
 
 
 def _grouped(triples: Iterable[Triple]) -> Groups:

@@ -6,7 +6,7 @@ Rows of ``tables.co_emergence_records``; no model here.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,9 @@ from coemerge.statistics.co_emergence import (
     is_competent,
     permutation_null,
     split_half_failure,
-    transfer_matrix,
 )
 from coemerge.statistics.intervals import Estimate
 from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
-from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.shared.scored import Scores
 
@@ -70,34 +68,28 @@ class CoEmergence:
             for rule in RULES:
                 for window in self.config.windows if rule == "any" else [-1]:
                     found = [_pairs(run, theta, window, rule) for run in self.runs]
+                    keys = {"theta": theta, "window": window, "sustained": rule}
+                    draws = self._draws(theta, window)
                     rows += [
-                        {"theta": theta, "window": window, "sustained": rule, "arm": arm, **cell}
-                        for arm, cell in self._failures(found, self._draws(theta, window))
+                        {**keys, "arm": arm, **self._failure(found, arm, draws)}
+                        for arm in (ALL, *self._arms())
                     ]
         return rows
 
-    def _failures(self, found: list[Pairs], draws: int) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(arm, cells of a row) for all arms together and for each."""
-        for arm in (ALL, *self._arms()):
-            masks = [_of_arm(run, arm) for run in self.runs]
-            reasons = np.concatenate(
-                [p.reason[m].ravel() for p, m in zip(found, masks, strict=True)]
-            )
-            failed = [
-                np.where(p.testable, ~p.success, np.nan)[m]
-                for p, m in zip(found, masks, strict=True)
-            ]
-            n_testable, n_untestable = (int((reasons == r).sum()) for r in ("", UNTESTABLE))
-            estimate = hierarchical_rate(failed, self.config.seed, draws) if n_testable else None
-            yield (
-                arm,
-                {
-                    **_interval(estimate, "rate"),
-                    "n_testable": n_testable,
-                    "n_excluded": len(reasons) - n_testable - n_untestable,
-                    "n_untestable": n_untestable,
-                },
-            )
+    def _failure(self, found: list[Pairs], arm: str, draws: int) -> dict[str, Any]:
+        """Columns of one arm."""
+        masks = [_of_arm(run, arm) for run in self.runs]
+        own = list(zip(found, masks, strict=True))
+        reasons = np.concatenate([p.reason[mask].ravel() for p, mask in own])
+        n_testable, n_untestable = (int((reasons == r).sum()) for r in ("", UNTESTABLE))
+        failed = [np.where(p.testable, ~p.success, np.nan)[mask] for p, mask in own]
+        estimate = hierarchical_rate(failed, self.config.seed, draws) if n_testable else None
+        return {
+            **_interval(estimate, "rate"),
+            "n_testable": n_testable,
+            "n_excluded": len(reasons) - n_testable - n_untestable,
+            "n_untestable": n_untestable,
+        }
 
     def matrix(self) -> Rows:
         """P(target | source) at the last checkpoint, for facts exposed in the source or emerged in
@@ -111,38 +103,33 @@ class CoEmergence:
         return rows
 
     def _transfers(self, theta: float, options: str, basis: str, arm: str) -> Rows:
-        cells: dict[tuple[int, int], list[np.ndarray]] = {}
-        for run in self.runs:
-            last = _last(run, options)
-            emerged = np.where(np.isnan(last), False, last > theta)
-            competent = is_competent(run.mean > theta)[:, -1]
-            chosen = emerged if basis == "emerged" else run.exposures[..., -1] > 0
-            chosen = chosen & _of_arm(run, arm)[:, None] & ~np.isnan(last)
-            _, n = transfer_matrix(emerged, competent, chosen)
-            for s, t in zip(*np.nonzero(n), strict=True):
-                asked = chosen[:, s] & ~np.isnan(last[:, t])
-                cells.setdefault((int(s), int(t)), []).append(emerged[asked, t].astype(float))
+        tasks = self.runs[0].tasks
+        cells = list(itertools.permutations(range(len(tasks)), 2))
+        pooled = [_known(run, theta, basis, arm, options, cells) for run in self.runs]
         rows = []
-        for (s, t), values in sorted(cells.items()):
-            estimate = self._mean(values, self._draws(theta))
-            rows.append(
-                {
-                    "basis": basis,
-                    "theta": theta,
-                    "source": self.runs[0].tasks[s],
-                    "target": self.runs[0].tasks[t],
-                    "arm": arm,
-                    "options": options,
-                    **_interval(estimate, "rate"),
-                    "n": estimate.n,
-                }
-            )
+        for column, (s, t) in enumerate(cells):
+            known = [values[:, [column]] for values in pooled]
+            if n := _count(known):
+                estimate = hierarchical_rate(known, self.config.seed, self._draws(theta))
+                rows.append(
+                    {
+                        "basis": basis,
+                        "theta": theta,
+                        "source": tasks[s],
+                        "target": tasks[t],
+                        "arm": arm,
+                        "options": options,
+                        **_interval(estimate, "rate"),
+                        "n": n,
+                    }
+                )
         return rows
 
     def by_kind(self) -> Rows:
         """Transfer between kinds of tasks, pooled over their cells: of facts shown in the source
         alone (arm A2), and of facts of any arm that have emerged on the source."""
         kinds = [get_task(task).kind for task in self.runs[0].tasks]
+        theta, draws = self.config.thetas[0], self.config.bootstrap_draws
         rows: Rows = []
         for basis, arm in (("exposed", SINGLE), ("emerged", ALL)):
             for options in ("fresh", "seen"):
@@ -152,10 +139,8 @@ class CoEmergence:
                         for s, t in itertools.permutations(range(len(kinds)), 2)
                         if (kinds[s], kinds[t]) == (source, target)
                     ]
-                    known = [_known(run, basis, arm, options, cells) for run in self.runs]
-                    n = sum(int(np.isfinite(values).sum()) for values in known)
-                    if n:
-                        draws = self.config.bootstrap_draws
+                    known = [_known(run, theta, basis, arm, options, cells) for run in self.runs]
+                    if n := _count(known):
                         estimate = hierarchical_rate(known, self.config.seed, draws)
                         names = {"basis": basis, "arm": arm, "options": options}
                         kind = {"source": source, "target": target}
@@ -201,16 +186,15 @@ class CoEmergence:
             permuted.append(permutation_null(emerged, is_competent(emerged), groups, rng, draws))
             if run.score.shape[2] > 1:
                 halves.append(split_half_failure(run.score[..., -1], theta, rng, draws)[1])
-        found = {"permutation": permuted, "split_half": halves}
         rows: Rows = []
-        for name, values in found.items():
+        for name, values in {"permutation": permuted, "split_half": halves}.items():
             if values:
                 mean = np.mean(values, axis=0)
                 low, high = np.quantile(mean, (0.025, 0.975))
                 rows.append(_null(name, float(mean.mean()), float(low), float(high), len(mean)))
-        by_arm = dict(self._failures([_pairs(run, theta, -1, "any") for run in self.runs], draws))
-        cell = by_arm.get(FULL)
-        if cell and cell["n_testable"]:  # shown in every format: what fails here is no lack of it
+        found = [_pairs(run, theta, -1, "any") for run in self.runs]
+        cell = self._failure(found, FULL, self._draws(theta))
+        if cell["n_testable"]:  # shown in every format: what fails here is no lack of it
             rate, low, high = (cell[name] for name in ("rate", "low", "high"))
             rows.append(_null("exposure_matched", rate, low, high, cell["n_testable"]))
         return rows
@@ -256,20 +240,24 @@ def _pair_rows(run: Scores, theta: float, rule: str, pairs: Pairs) -> Rows:
 
 
 def _known(
-    run: Scores, basis: str, arm: str, options: str, cells: list[tuple[int, int]]
+    run: Scores, theta: float, basis: str, arm: str, options: str, cells: list[tuple[int, int]]
 ) -> np.ndarray:
-    """Whether each fact of the basis is known on the target, [F, cells]; NaN where it does not
-    count."""
+    """Whether each fact of the basis is known on the target of each (source, target), [F, cells];
+    NaN where the fact does not count or the target is not competent."""
     last = _last(run, options)
-    emerged = last > THETA
-    competent = is_competent(run.mean > THETA)[:, -1]
+    emerged = last > theta
+    competent = is_competent(run.mean > theta)[:, -1]
     chosen = emerged if basis == "emerged" else run.exposures[..., -1] > 0
-    chosen = chosen & _of_arm(run, arm)[:, None]
+    chosen = chosen & _of_arm(run, arm)[:, None] & np.isfinite(last)
     known = np.full((len(last), len(cells)), np.nan)
     for column, (s, t) in enumerate(cells):
         counts = chosen[:, s] & competent[t] & np.isfinite(last[:, t])
         known[counts, column] = emerged[counts, t]
     return known
+
+
+def _count(known: list[np.ndarray]) -> int:
+    return sum(int(np.isfinite(values).sum()) for values in known)
 
 
 def _of_arm(run: Scores, arm: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from the checkpoints, kept by the hash of weights and prompts, and never scored 
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class Scores:
     seen: np.ndarray
     exposures: np.ndarray
 
-    @property
+    @cached_property
     def mean(self) -> np.ndarray:
         """Over paraphrases, [F, K, Q]."""
         return self.score.mean(axis=2)
