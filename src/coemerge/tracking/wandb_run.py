@@ -8,9 +8,7 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
-AXES = ("step", "tokens_seen")
-_METRICS = ("train/*", "acquisition/*", "exposure/*", "localization/*", "co_emergence/*")
-MODES = ("offline", "online", "disabled")
+from coemerge.tracking.settings import check_mode, define_axes, make_folders, run_settings
 
 
 class FinishingWandbLogger(WandbLogger):
@@ -31,12 +29,8 @@ def make_wandb_logger(
     tags: list[str] | None = None,
 ) -> WandbLogger:
     """A logger whose files all lie in ``run_directory/wandb``. Raises ValueError for a bad mode."""
-    if mode not in MODES:
-        raise ValueError(f"logger.wandb.mode: {mode!r} is not one of {', '.join(MODES)}")
-    directory = run_directory / "wandb"
-    for name in ("data", "cache", "config"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-        os.environ[f"WANDB_{name.upper()}_DIR"] = str(directory / name)
+    check_mode(mode, "logger.wandb.mode")
+    os.environ.update(make_folders(run_directory))
     logger = FinishingWandbLogger(
         project=project,
         id=run_id,
@@ -48,21 +42,7 @@ def make_wandb_logger(
         config=dict(config),
         offline=mode == "offline",
         mode=mode,
-        settings=wandb.Settings(
-            x_disable_stats=True,
-            console="off",
-            silent=True,
-            x_transaction_log_flush_interval=1.0,
-            disable_git=True,
-        ),
+        settings=run_settings(),
     )
-    _define_axes(logger)
+    define_axes(logger.experiment)
     return logger
-
-
-def _define_axes(logger: WandbLogger) -> None:
-    experiment = logger.experiment
-    for axis in AXES:
-        experiment.define_metric(axis)
-    for pattern in _METRICS:
-        experiment.define_metric(pattern, step_metric="step", step_sync=True)

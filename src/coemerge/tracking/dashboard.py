@@ -1,0 +1,154 @@
+"""The project's W&B workspace as code: its sections and panels, one function per section."""
+
+from collections.abc import Callable, Sequence
+from urllib.parse import parse_qs, urlparse
+
+import wandb
+import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.workspaces as ws
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from coemerge.prompts.tasks import CORE_TASKS
+from coemerge.tracking import names
+
+NAME = "Co-emergence"
+ARMS = ("A0_full", "A1_withheld_target", "A2_single_source", "A5_never")  # of the main experiment
+Names = Sequence[str]
+Panel = wr.LinePlot | wr.BarPlot
+_FRACTION = (0, 1)
+
+
+def build_workspace(
+    entity: str,
+    project: str = "coemerge",
+    name: str = NAME,
+    tasks: Names = CORE_TASKS,
+    arms: Names = ARMS,
+) -> ws.Workspace:
+    """The workspace, not saved: needs neither account nor network."""
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=name,
+        sections=[make(tasks, arms) for make in SECTIONS],
+        settings=ws.WorkspaceSettings(x_axis="step"),
+    )
+
+
+def metric_keys(workspace: ws.Workspace) -> set[str]:
+    """Every logged key that panels draw, x axes too. Raises TypeError for an unknown panel."""
+    panels = [panel for section in workspace.sections for panel in section.panels]
+    axes = {str(panel.x) for panel in panels if isinstance(panel, wr.LinePlot)}
+    return axes.union(*map(metrics_of, panels))
+
+
+def metrics_of(panel: object) -> list[str]:
+    """What a panel draws, without the x axis. Raises TypeError for an unknown panel."""
+    if isinstance(panel, wr.LinePlot):
+        return [str(name) for name in panel.y]
+    if isinstance(panel, wr.BarPlot):
+        return [str(name) for name in panel.metrics]
+    raise TypeError(f"which metrics does a {type(panel).__name__} draw? say so in metrics_of")
+
+
+def title_of(panel: object) -> str:
+    return str(getattr(panel, "title", None) or type(panel).__name__)
+
+
+def save_workspace(workspace: ws.Workspace, url: str | None = None) -> str:
+    """Saves a new view, or replaces the sections of the saved view at ``url``; returns its URL.
+
+    Raises ValueError for a URL that is not a saved view of the project, and ConnectionError with
+    the remedy without login or network.
+    """
+    if url:
+        check_url(url, workspace.entity, workspace.project)
+    try:
+        target = workspace
+        if url:
+            target = ws.Workspace.from_url(url)
+            target.name = workspace.name
+            target.sections = workspace.sections
+            target.settings = workspace.settings
+        return str(target.save().url)
+    except (wandb.Error, WandbApiFailedError) as error:
+        raise ConnectionError(
+            f"W&B: {str(error).rstrip('.')}. Saving needs an account and the network: run "
+            "`wandb login`, or set WANDB_API_KEY, and WANDB_BASE_URL for a server of your own"
+        ) from error
+
+
+def check_url(url: str, entity: str, project: str) -> None:
+    """Raises ValueError unless ``url`` is a saved view of the project."""
+    parsed = urlparse(url)
+    view = parse_qs(parsed.query).get("nw", [""])[0]
+    saved = view and not view.startswith("nwuser")
+    if parsed.path.strip("/") != f"{entity}/{project}" or not saved:
+        raise ValueError(
+            f"url: {url!r} is not a saved view of {entity}/{project}, which looks like "
+            f"https://wandb.ai/{entity}/{project}?nw=NAME"
+        )
+
+
+def _training(tasks: Names, arms: Names) -> ws.Section:
+    panels = [_over_steps(title, [name]) for name, title in names.TRAINING.items()]
+    return _section("Training", panels)
+
+
+def _acquisition(tasks: Names, arms: Names) -> ws.Section:
+    emerged = [names.emerged_fraction(task) for task in tasks]
+    return _section(
+        "Acquisition",
+        [
+            _over_steps("Facts emerged, by task", emerged, _FRACTION),
+            _over_steps("Score, by task", [names.score(task) for task in tasks]),
+        ],
+    )
+
+
+def _acquisition_by_arm(tasks: Names, arms: Names) -> ws.Section:
+    panels = []
+    for task in tasks:
+        emerged = [names.emerged_fraction(task, arm) for arm in arms]
+        panels.append(_over_steps(f"Facts emerged on {task}, by arm", emerged, _FRACTION))
+    return _section("Acquisition by arm", panels)
+
+
+def _exposure(tasks: Names, arms: Names) -> ws.Section:
+    return _section("Exposure", [_over_steps("Documents shown", [names.N_DOCUMENTS])])
+
+
+def _co_emergence(tasks: Names, arms: Names) -> ws.Section:
+    panels: list[Panel] = [
+        _at_the_end("Pairs that do not co-emerge", [names.FAILURE_RATE]),
+        _over_steps("Variance due to fact and task together", [names.INTERACTION_SHARE], _FRACTION),
+    ]
+    for source in tasks:
+        targets = [names.transfer(source, target) for target in tasks if target != source]
+        panels.append(_at_the_end(f"Facts shown in {source} alone, emerged on", targets))
+    return _section("Co-emergence (analyses)", panels)
+
+
+# In the order of the page. Whoever adds one shows in tests that its metrics are logged.
+SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
+    _training,
+    _acquisition,
+    _acquisition_by_arm,
+    _exposure,
+    _co_emergence,
+)
+
+
+def _section(name: str, panels: Sequence[Panel]) -> ws.Section:
+    return ws.Section(name=name, panels=list(panels), is_open=True)
+
+
+def _over_steps(
+    title: str, metrics: Names, range_y: tuple[float | None, float | None] = (None, None)
+) -> Panel:
+    return wr.LinePlot(title=title, x="step", y=list(metrics), title_x="step", range_y=range_y)
+
+
+def _at_the_end(title: str, metrics: Names) -> Panel:
+    """Bars of last values, all of them fractions."""
+    return wr.BarPlot(title=title, metrics=list(metrics), range_x=_FRACTION)

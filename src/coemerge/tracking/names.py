@@ -1,0 +1,30 @@
+"""Names of the metrics that trainings and analyses log, for whoever draws or logs them.
+
+Callbacks spell those of a training themselves; a test compares them with what a training logged.
+"""
+
+TRAINING = {
+    "train/loss": "Loss",
+    "train/lr": "Learning rate",
+    "train/grad_norm": "Gradient norm",
+    "train/tokens_per_s": "Tokens per second",
+}
+N_DOCUMENTS = "exposure/n_documents"
+FAILURE_RATE = "co_emergence/failure_rate"
+INTERACTION_SHARE = "co_emergence/interaction_share"
+
+
+def emerged_fraction(task: str, arm: str | None = None) -> str:
+    """Share of facts that have emerged on a task, of one arm or of all."""
+    cell = task if arm is None else f"{arm}/{task}"
+    return f"acquisition/{cell}/emerged_fraction"
+
+
+def score(task: str) -> str:
+    """Mean score of all facts on a task."""
+    return f"acquisition/{task}/score"
+
+
+def transfer(source: str, target: str) -> str:
+    """Share of facts shown in ``source`` alone that have emerged on ``target``."""
+    return f"co_emergence/{source}_to_{target}"
