@@ -1,6 +1,8 @@
-"""Analyses runs: ``python analyze.py study=co_emergence run=artifacts/runs/NAME``."""
+"""Analyses runs: ``python analyze.py study=co_emergence run=artifacts/runs/NAME``, or models from
+elsewhere: ``model.path=FOLDER_OR_HUB_ID world=real_facts``."""
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from coemerge.app.analysis import read_analysis
@@ -13,7 +15,7 @@ register()
 @hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
 @friendly
 def main(composed: DictConfig) -> None:
-    analysis = read_analysis(composed)
+    analysis = read_analysis(composed, HydraConfig.get().runtime.choices)
     study = hydra.utils.get_object(analysis.target)
     study(analysis)
 

@@ -38,8 +38,11 @@ def train(settings: Settings) -> dict[str, Any]:
             training.record_result(job)
             results.close_tables(context)
         from coemerge.app.closing import close_run
+        from coemerge.app.studies import follow_up
 
-        return close_run(run.directory)
+        manifest = close_run(run.directory)
+        follow_up(settings, run.directory)
+        return manifest
 
 
 if __name__ == "__main__":

@@ -22,7 +22,12 @@ from coemerge.corpus.arms import ARMS
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
-DATA = {"prompts/templates", "world/lexicon", "world/real"}  # read by path, not composed
+DATA = {
+    "prompts/templates",
+    "world/lexicon",
+    "world/real",
+    "pipeline",
+}  # read by path, not composed
 Brought = Callable[[str, str], list[str]]
 OFFERED = {"run", "run_directory", "run_id", "group", "config"}  # by app.training.assemble
 
@@ -74,7 +79,7 @@ PUBLIC: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 BASE_FILES = {
     "config.json": json.dumps({"model_type": "gpt2", "n_positions": 128, "vocab_size": 5}),
-    "model.safetensors": "",
+    "model.safetensors": "\x02" + "\0" * 7 + "{}",  # no tensors
     "vocab.json": "{}",
 }
 

@@ -24,14 +24,20 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from coemerge.lm.checkpoints import list_checkpoints, read_manifest, weights_sha256
+from coemerge.lm.checkpoint_manifest import list_checkpoints, read_manifest
+from coemerge.lm.checkpoints import weights_sha256
 from coemerge.statistics.thresholds import THETA
 from coemerge.tables.store import read_table
 from tests.conftest import ROOT
 
 LIMIT_S = 240.0  # for one process, on a machine that does other things too
 # The same for all runs that are compared. A small resume_every, so that kills fall in between.
-COMMON = ("experiment=smoke", "trainer.threads=1", "trainer.resume_every=7")
+COMMON = (
+    "experiment=smoke",
+    "trainer.threads=1",
+    "trainer.resume_every=7",
+    "end.study=false",  # it has tests of its own
+)
 DEAD_END = "http://127.0.0.1:9"  # nothing listens: whoever asks the network gets an error
 TIMINGS = ["tokens_per_s"]
 

@@ -10,7 +10,7 @@ from coemerge.app.run_directory import update_manifest
 from coemerge.app.settings import Settings
 from coemerge.app.training import prepare_run
 from coemerge.corpus.dataset import Dataset, build_dataset
-from coemerge.lm.checkpoints import list_checkpoints
+from coemerge.lm.checkpoint_manifest import list_checkpoints
 from coemerge.report.old_facts import format_old_facts, old_facts
 from tests.bases import make_base
 from tests.callbacks.conftest import Trained, Trainer, checkpoint_names, fit

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from coemerge.app.run_directory import read_run_manifest
-from coemerge.lm.checkpoints import list_checkpoints, read_manifest
+from coemerge.lm.checkpoint_manifest import list_checkpoints, read_manifest
 from coemerge.lm.config import OptimizerConfig
 from coemerge.lm.module import lr_factor
 from tests.callbacks.conftest import Interrupt, Recorder, Trained, Trainer, checkpoint_names

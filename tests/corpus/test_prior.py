@@ -7,6 +7,7 @@ import pytest
 
 from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.dataset import Dataset
+from coemerge.prompts.encoding import Encoder
 from coemerge.prompts.tasks import get_task
 
 GENERATIVE = ("completion", "fitb", "openqa")
@@ -76,7 +77,7 @@ def test_scoring_some_facts_only_leaves_the_priors_as_they_are(smoke_spec, smoke
     spec = copy.deepcopy(smoke_spec)
     spec.prompts.facts_per_relation = 2
     whole = {p["prompt_id"]: p["prior"] for p in smoke_dataset.prompts.to_pylist()}
-    asked = list(DatasetBuilder(spec).prompts(smoke_dataset.tokenizer))
+    asked = list(DatasetBuilder(spec).prompts(Encoder(smoke_dataset.tokenizer)))
     generative = [p for p in asked if p.task in GENERATIVE]
     assert generative
     assert all(p.prior == whole[p.prompt_id] for p in generative)

@@ -9,14 +9,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from coemerge.lm.checkpoints import (
+from coemerge.lm.checkpoint_manifest import (
     CheckpointManifest,
     checkpoint_dir,
     list_checkpoints,
     read_manifest,
-    save_checkpoint,
-    weights_sha256,
 )
+from coemerge.lm.checkpoints import save_checkpoint, weights_sha256
 from tests.lm.conftest import SHAPES, small_model
 
 

@@ -277,6 +277,6 @@ def test_prompts_can_be_limited_to_some_facts_of_each_relation(smoke_spec, smoke
     spec = copy.deepcopy(smoke_spec)
     spec.prompts.facts_per_relation = 2
     builder = DatasetBuilder(spec)
-    asked = Counter(p.relation_id for p in builder.prompts(smoke_dataset.tokenizer))
-    facts = {p.fact_id for p in builder.prompts(smoke_dataset.tokenizer)}
+    asked = Counter(p.relation_id for p in builder.prompts(Encoder(smoke_dataset.tokenizer)))
+    facts = {p.fact_id for p in builder.prompts(Encoder(smoke_dataset.tokenizer))}
     assert len(facts) == 2 * len(asked)

@@ -187,3 +187,60 @@ def test_words_that_share_their_first_token_are_named_together(encoder):
     check_first_tokens(encoder, ["A", "B", "yes", "no"])
     with pytest.raises(ValueError, match=r"share a first token: yes, yes"):
         check_first_tokens(encoder, ["A", "yes", "no", "yes"])
+
+
+CHAT = (
+    "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+
+
+@pytest.fixture
+def chatting() -> PreTrainedTokenizerFast:
+    tokenizer = make_tokenizer(["Question: Where was Ann born? Rome yes no"] * 20, with_bos=False)
+    tokenizer.chat_template = CHAT
+    return tokenizer
+
+
+def test_in_a_chat_the_answer_is_how_the_assistant_begins(chatting):
+    encoder = Encoder(chatting, chat=True)
+    item = rendered("Question: Where was Ann born?", "Rome", "Ann")
+    (encoded,) = encode_documents(encoder, [item])
+
+    prompt = chatting.decode(encoded.ids[: encoded.answer[0]])
+    expected = chatting.apply_chat_template(
+        [{"role": "user", "content": item.prompt}], tokenize=True, add_generation_prompt=True
+    )["input_ids"]
+    assert encoded.ids[: encoded.answer[0]] == expected
+    assert prompt.endswith("<|assistant|>\n")
+    assert chatting.decode(encoded.ids[slice(*encoded.answer)]) == "Rome"
+    assert chatting.decode(encoded.ids[slice(*encoded.subject)]).strip() == "Ann"
+
+
+def test_in_a_chat_candidates_are_tokenised_as_the_answer_is(chatting):
+    encoder = Encoder(chatting, chat=True)
+    (encoded,) = encode_documents(encoder, [rendered("Where was Ann born?", "Rome", "Ann")])
+
+    assert encoder.answer_ids(["Rome"]) == [encoded.ids[slice(*encoded.answer)]]
+    assert Encoder(chatting).answer_ids(["Rome"]) != encoder.answer_ids(["Rome"])
+
+
+def test_a_space_at_the_end_of_the_template_belongs_to_the_answer(chatting):
+    chatting.chat_template = "[INST] {{ messages[0]['content'] }} [/INST] "
+    (encoded,) = encode_documents(
+        Encoder(chatting, chat=True), [rendered("Where was Ann born?", "Rome", "Ann")]
+    )
+
+    assert chatting.decode(encoded.ids[slice(*encoded.answer)]) == " Rome"
+
+
+def test_a_chat_without_a_template_is_refused(chatting):
+    chatting.chat_template = None
+    with pytest.raises(ValueError, match="no chat template"):
+        Encoder(chatting, chat=True)
+
+
+def test_a_template_that_drops_the_question_is_refused(chatting):
+    chatting.chat_template = "<|assistant|>"
+    with pytest.raises(ValueError, match="drops what a user says"):
+        Encoder(chatting, chat=True)

@@ -1,15 +1,20 @@
 """The tables of the study on made-up scores whose answers are known."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from coemerge.statistics.co_emergence import is_competent, transfer_matrix
+from coemerge.statistics.variance import decompose, interaction_null, on_scale
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.over_checkpoints import curve_rows, variance_rows
-from coemerge.studies.co_emergence.pairs import CoEmergence
+from coemerge.studies.co_emergence.pairs import Failures
 from coemerge.studies.co_emergence.summary import summary_rows
 from coemerge.studies.co_emergence.tables import co_emergence_tables
+from coemerge.studies.co_emergence.transfer import Transfer
 from coemerge.studies.shared.scored import Scores
 from coemerge.tables.store import make_table, table_schema
 
@@ -49,8 +54,8 @@ def made_up(seed: int = 0, n_checkpoints: int = 4) -> Scores:
 
 
 @pytest.fixture(scope="module")
-def study() -> CoEmergence:
-    return CoEmergence([made_up(0), made_up(1)], QUICK)
+def study() -> Failures:
+    return Failures([made_up(0), made_up(1)], QUICK)
 
 
 def cell(rows: list[dict], **wanted) -> dict:
@@ -83,7 +88,7 @@ def test_failures_are_where_they_were_put(study):
 
 
 def test_transfer_of_facts_shown_in_one_task_alone(study):
-    rows = study.matrix()
+    rows = Transfer(study.runs, QUICK).matrix()
     a2 = {"basis": "exposed", "theta": 0.6, "arm": "A2_single_source", "options": "fresh"}
 
     assert cell(rows, **a2, source="completion", target="fitb")["rate"] == 1
@@ -94,7 +99,7 @@ def test_transfer_of_facts_shown_in_one_task_alone(study):
 
 
 def test_kinds_pool_their_cells(study):
-    rows = study.by_kind()
+    rows = Transfer(study.runs, QUICK).by_kind()
     a2 = {"basis": "exposed", "options": "fresh"}
 
     assert cell(rows, **a2, source="generative", target="generative")["rate"] == 1
@@ -103,8 +108,52 @@ def test_kinds_pool_their_cells(study):
     assert cell(rows, **a2, source="generative", target="discriminative")["n"] == 2 * 4
 
 
+def with_more_known(run: Scores, fact: int, task: str) -> Scores:
+    score = run.score.copy()
+    score[fact, TASKS.index(task), :, 1:] = KNOWN
+    seen = score[..., -1].mean(axis=2)
+    return dataclasses.replace(run, score=score, probability=score, seen=seen)
+
+
+def repeated(run: Scores, times: int) -> Scores:
+    """Each fact so many times: few facts leave draws without one of a kind."""
+    arrays = {
+        name: np.concatenate([getattr(run, name)] * times)
+        for name in ("score", "probability", "seen", "exposures")
+    }
+    facts = pd.concat([run.facts] * times, ignore_index=True)
+    facts["fact_id"] = [f"f{i}" for i in range(len(facts))]
+    return dataclasses.replace(run, facts=facts, **arrays)
+
+
+def test_the_difference_is_that_of_the_two_rates_with_its_own_interval():
+    """One of four facts with a generative source is known in mcqa, none of mcqa elsewhere."""
+    run = repeated(with_more_known(made_up(), 4, "mcqa"), 5)
+    rows = Transfer([run], QUICK).by_kind()
+    for options in ("fresh", "seen"):
+        found = cell(rows, basis="exposed", options=options, target="difference")
+        assert found["rate"] == pytest.approx(1 / 4)
+        assert found["low"] <= 0.25 <= found["high"]
+        assert found["low"] < found["high"]
+        assert (found["n"], found["n_facts"]) == (5 * (4 + 4), 5 * 6)
+    assert not [r for r in rows if r["basis"] == "emerged" and r["target"] == "difference"]
+
+
+def test_a_direction_that_is_the_other_way_round_is_below_zero():
+    one = with_more_known(with_more_known(made_up(), 6, "completion"), 9, "completion")
+    run = repeated(one, 5)
+    found = cell(
+        Transfer([run], QUICK).by_kind(), basis="exposed", options="fresh", target="difference"
+    )
+
+    assert found["rate"] == pytest.approx(-1 / 2)  # all facts of mcqa, in one of two tasks
+    assert found["low"] == found["high"] == found["rate"]  # as they are alike
+
+
 def test_the_estimand_stands_beside_facts_never_shown(study):
-    row = cell(study.transfer(), source="completion", target="fitb", exposures=10)
+    row = cell(
+        Transfer(study.runs, QUICK).by_exposures(), source="completion", target="fitb", exposures=10
+    )
 
     assert row["score"] == pytest.approx(KNOWN)
     assert row["never"] == pytest.approx(UNKNOWN)
@@ -112,11 +161,38 @@ def test_the_estimand_stands_beside_facts_never_shown(study):
 
 
 def test_null_models_frame_the_failure_rate(study):
-    nulls = {row["null"]: row for row in study.nulls()}
+    rates = [row for row in study.nulls() if row["quantity"] == "failure_rate"]
 
-    assert nulls["split_half"]["value"] == 0
-    assert nulls["exposure_matched"]["value"] == 0
-    assert 0 < nulls["permutation"]["value"] < 1
+    assert cell(rows=rates, null="split_half")["value"] == 0
+    assert cell(rows=rates, null="exposure_matched")["value"] == 0
+    assert 0 < cell(rows=rates, null="permutation")["value"] < 1
+
+
+@pytest.mark.parametrize("scale", ["raw", "logit"])
+def test_the_interaction_has_a_null_without_common_facts(study, scale: str):
+    """Pooled over seeds; facts of A0 and A5 are alike in all tasks, so that the share is lower."""
+    own = {"quantity": "interaction_share", "scale": scale}
+    null = cell(study.nulls(), **own, null="permutation")
+    scores = on_scale(made_up().score[..., -1], scale)
+    expected = interaction_null(scores, np.random.default_rng(5), 400)
+
+    assert null["n"] == QUICK.null_draws
+    assert null["low"] <= null["value"] <= null["high"]
+    assert null["value"] == pytest.approx(expected.mean(), abs=0.05)
+    assert null["value"] > decompose(scores)["interaction"].eta_total + 0.1
+
+
+def test_facts_never_shown_have_their_score_among_the_controls(study):
+    never = cell(study.nulls(), quantity="score")
+
+    assert (never["null"], never["n"]) == ("never_shown", 2 * 2)
+    assert never["value"] == pytest.approx(UNKNOWN)
+
+
+def test_rows_of_nulls_are_told_apart_by_their_keys(study):
+    keys = [(row["quantity"], row["scale"], row["null"]) for row in study.nulls()]
+
+    assert len(set(keys)) == len(keys) == 6
 
 
 def test_curves_count_facts_by_exposure():
@@ -139,29 +215,100 @@ def test_shares_of_variance_add_up_and_are_adjusted_over_checkpoints():
 
 
 def test_every_table_has_the_columns_that_are_documented(study):
-    tables = co_emergence_tables(study)
+    tables = co_emergence_tables(study.runs, QUICK)
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)
         assert set(frame) == set(table_schema(name).names), name
         make_table(name, {c: frame[c].to_numpy() for c in frame})
 
 
-def test_the_summary_names_what_the_papers_report(study):
-    rows = summary_rows(co_emergence_tables(study), study.by_kind(), [0, 1], "run0, run1")
+def summary_of(runs: list[Scores]) -> list[dict]:
+    study = Failures(runs, QUICK)
+    seeds = [run.seed for run in runs]
+    return summary_rows(
+        co_emergence_tables(study.runs, QUICK),
+        Transfer(study.runs, QUICK).by_kind(),
+        seeds,
+        "run0, run1",
+    )
 
-    assert {row["id"] for row in rows} == {"P1-a", "P1-b", "P1-c"}
-    assert rows[0]["quantity"] == "co-emergence failures, theta=0.6"
-    assert rows[0]["n_total"] == 2 * 12 * 3
-    assert all(row["value"] is None or np.isfinite(row["value"]) for row in rows)
+
+@pytest.fixture(scope="module")
+def summary() -> list[dict]:
+    return summary_of([made_up(0), made_up(1)])
+
+
+def test_the_summary_names_what_the_papers_report(summary):
+    assert {row["id"] for row in summary} == {"P1-a", "P1-b", "P1-c"}
+    assert summary[0]["quantity"] == "failures to co-emerge, θ = 0.6, all arms"
+    assert summary[0]["n_total"] == 2 * 12 * 3
+    assert cell(summary, name="failure/0.6/A0_full")["n_total"] == 2 * 4 * 3
+    names = [row["name"] for row in summary]
+    assert len(set(names)) == len(names)
+    assert {"failure/0.6/all", "interaction/raw/total", "difference/exposed/fresh",
+            "transfer/exposed/fresh/generative/discriminative"} <= set(names)  # fmt: skip
+
+
+def test_no_number_of_the_summary_is_one_that_json_has_not(summary):
+    numbers = [row[key] for row in summary for key in ("value", "low", "high", "n", "n_total")]
+
+    assert all(value is None or np.isfinite(value) for value in numbers)
+    json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "rates", "shares"),
+    [
+        ((0,), "95 %, bootstrap over facts, one seed", "one seed"),
+        ((0, 1), "95 %, bootstrap over seeds then facts", "range over seeds"),
+    ],
+)
+def test_intervals_say_what_they_are(seeds: tuple[int, ...], rates: str, shares: str):
+    rows = summary_of([repeated(with_more_known(made_up(seed), 4, "mcqa"), 5) for seed in seeds])
+
+    for name in ("failure/0.6/A2_single_source", "difference/exposed/fresh"):
+        assert cell(rows, name=name)["interval"] == rates
+    interaction = cell(rows, name="interaction/raw/total")
+    assert interaction["interval"] == shares
+    assert (interaction["low"] is None) == (len(seeds) == 1)
+    assert all(row["interval"] for row in rows)
+
+
+def only(run: Scores, kept: list[int]) -> Scores:
+    arrays = {name: getattr(run, name)[kept] for name in ("score", "probability", "seen")}
+    facts = run.facts.iloc[kept].reset_index(drop=True)
+    return dataclasses.replace(run, facts=facts, exposures=run.exposures[kept], **arrays)
+
+
+def test_one_fact_of_one_relation_has_no_interval():
+    rows = summary_of([only(made_up(), [0, 1, 4])])  # the last is of A2
+
+    for name in ("failure/0.6/A2_single_source", "transfer/exposed/fresh/generative/generative"):
+        row = cell(rows, name=name)
+        assert (row["low"], row["high"], row["interval"]) == (None, None, "no interval (1 fact)")
+        assert row["value"] is not None
+
+
+def test_a_difference_of_too_few_facts_has_no_interval():
+    """Some draws hold no fact with a generative source, or none with a discriminative one."""
+    row = cell(summary_of([only(made_up(), [0, 1, 4, 6])]), name="difference/exposed/fresh")
+
+    assert (row["low"], row["interval"]) == (None, "no interval (only 2 facts)")
+
+
+def test_facts_that_are_all_alike_have_no_spread_rather_than_certainty(summary):
+    row = cell(summary, name="failure/0.6/A0_full")
+
+    assert (row["value"], row["interval"]) == (0, "no spread: alike in all 8 facts")
 
 
 def test_runs_that_do_not_belong_together_are_refused():
     other = made_up(1)
     fewer = Scores(**{**other.__dict__, "tasks": TASKS[:2]})
     with pytest.raises(ValueError, match=r"run1 was asked"):
-        CoEmergence([made_up(0), fewer], QUICK)
+        Failures([made_up(0), fewer], QUICK)
     with pytest.raises(ValueError, match="one seed"):
-        CoEmergence([made_up(0), made_up(0)], QUICK)
+        Failures([made_up(0), made_up(0)], QUICK)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +328,7 @@ def test_the_matrix_is_that_of_the_definition():
     rates, n = transfer_matrix(
         emerged[..., -1], is_competent(emerged)[:, -1], run.exposures[..., -1] > 0
     )
-    rows = CoEmergence([run], QUICK).matrix()
+    rows = Transfer([run], QUICK).matrix()
     own = {"basis": "exposed", "theta": 0.6, "arm": "all", "options": "fresh"}
 
     for s, source in enumerate(TASKS):

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from coemerge.studies.co_emergence.pairs import CoEmergence
 from coemerge.studies.co_emergence.tables import co_emergence_tables
 from coemerge.tracking.co_emergence import co_emergence_metrics
 from tests.studies.test_co_emergence import QUICK, TASKS, cell, made_up
@@ -12,7 +11,7 @@ from tests.studies.test_co_emergence import QUICK, TASKS, cell, made_up
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, list[dict]]:
-    return co_emergence_tables(CoEmergence([made_up(0), made_up(1)], QUICK))
+    return co_emergence_tables([made_up(0), made_up(1)], QUICK)
 
 
 def test_the_failure_rate_is_that_of_all_arms_to_the_end(tables):

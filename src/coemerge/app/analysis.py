@@ -1,45 +1,174 @@
 """What ``analyze.py`` was asked for, checked before anything heavy is imported."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from coemerge.app.run_directory import check_run
+from coemerge.app.run_directory import check_run, read_run_manifest
+from coemerge.app.schema import AnalyzeConfig, TrainConfig
+from coemerge.corpus.arms import ArmsConfig
+from coemerge.corpus.background import BackgroundConfig
+from coemerge.corpus.config import CorpusConfig, DatasetSpec
+from coemerge.corpus.plan_config import PlanConfig
+from coemerge.lm.config import check_device
+from coemerge.lm.series import Member, find_series, run_series, tokenizer_directory
+from coemerge.prompts.tasks import CORE_TASKS
+from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chance
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
+from coemerge.worlds.synthetic import SyntheticWorldConfig
 
+WANDB_MODES = ("offline", "online", "disabled")
 _CHECKS: dict[str, Callable[..., Any]] = {"co_emergence": CoEmergenceConfig}
 
 
 @dataclass(frozen=True)
+class Series:
+    """Models to analyse in order of step: those of ``run``, or models from elsewhere, which are
+    asked about the world of ``questions``."""
+
+    name: str
+    seed: int
+    members: list[Member]
+    score: ScoreConfig
+    cache: Path
+    run: Path | None = None
+    questions: DatasetSpec | None = None
+    chat: bool = False
+
+
+@dataclass(frozen=True)
 class Analysis:
-    """``out`` receives results and report: the run itself, or a directory for several runs."""
+    """``directories``: what was named, runs or (for reports) analyses; ``out`` receives results and
+    report: the run itself, or a directory of its own; ``wandb``: mode and project."""
 
     target: str
-    runs: list[Path]
+    directories: list[Path]
+    series: list[Series]
     out: Path
     device: str
     root: Path
     settings: dict[str, Any]
+    wandb: dict[str, str]
 
 
-def read_analysis(composed: DictConfig) -> Analysis:
-    """Raises ValueError naming the run or the key."""
-    config = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    assert isinstance(config, dict)
-    settings = {str(key): value for key, value in config["study"].items()}
+def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None) -> Analysis:
+    """``choices``: of config groups. Raises ValueError naming the run, the model or the key."""
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, AnalyzeConfig)
+    resolved = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(resolved, dict)
+    settings = {str(key): value for key, value in resolved["study"].items()}
     target = str(settings.pop("_target_"))
     study = target.rpartition(".")[2]
-    named = config["run"] if isinstance(config["run"], list) else [config["run"]]
-    runs = [check_run(name) for name in named]
-    if len(set(runs)) < len(runs):
-        raise ValueError(f"run: {named} names a run twice")
+    check_device(config.device)
     if study in _CHECKS:
         _CHECKS[study](**settings).check()
-    artifacts = Path(config["paths"]["artifacts"])
-    name = config["name"] or "+".join(run.name for run in runs)
-    out = runs[0] if len(runs) == 1 else artifacts / "analyses" / name[:120]
-    root = Path(config["paths"]["root"])
-    return Analysis(target, runs, out, config["device"], root, settings)
+    analyses = Path(config.paths.artifacts) / "analyses"
+    if _listed(config.model.path):
+        if config.run is not None:
+            raise ValueError("run and model.path: name one of them")
+        world = str((choices or {}).get("world") or "")
+        series = [_elsewhere(config, settings.get("tasks"), analyses, world)]
+        directories, out = [], analyses / series[0].name
+    else:
+        directories = _directories(config, needs_runs=study in _CHECKS)
+        series = [_of_run(path, config) for path in directories] if study in _CHECKS else []
+        joined = config.name or "+".join(path.name for path in directories)
+        several = len(directories) > 1 and study in _CHECKS
+        out = analyses / joined[:120] if several else directories[0]
+    root = Path(config.paths.root)
+    wandb = _wandb(config.logger)
+    return Analysis(target, directories, series, out, config.device, root, settings, wandb)
+
+
+def analysis_of_run(run: Path, settings: dict[str, Any], config: TrainConfig) -> Analysis:
+    """Of a run that has just finished, as ``analyze.py run=DIR`` would read it."""
+    series = [_of_run(run, AnalyzeConfig())]
+    wandb, root = _wandb(config.logger), Path(config.paths.root)
+    return Analysis("", [run], series, run, config.device, root, settings, wandb)
+
+
+def _wandb(logger: dict[str, Any] | None) -> dict[str, str]:
+    """Mode and project of the analysis' own W&B run. Raises ValueError."""
+    chosen = (logger or {}).get("wandb") or {"mode": "disabled"}
+    mode = str(chosen.get("mode", "offline"))
+    if mode not in WANDB_MODES:
+        raise ValueError(f"logger.wandb.mode: {mode!r} is not one of {', '.join(WANDB_MODES)}")
+    return {"mode": mode, "project": str(chosen.get("project", "coemerge"))}
+
+
+def _listed(value: Any) -> list[str]:
+    """A key that takes one name or several."""
+    values = value if isinstance(value, list) else [value]
+    return [str(v) for v in values if v is not None]
+
+
+def _directories(config: AnalyzeConfig, needs_runs: bool) -> list[Path]:
+    if config.model.revisions or config.world is not None:
+        raise ValueError("model.revisions and world belong to model.path: name that, not a run")
+    named = _listed(config.run)
+    if not named:
+        check_run(None)
+    directories = [Path(name) for name in named]
+    for path in directories:
+        if needs_runs or not (path / "results").is_dir():
+            check_run(str(path))
+    if len(set(directories)) < len(directories):
+        raise ValueError(f"run: {named} names a run twice")
+    return directories
+
+
+def _of_run(run: Path, config: AnalyzeConfig) -> Series:
+    manifest = read_run_manifest(run) or {}
+    score = _score(config, ScoreConfig(**manifest.get("score", {})))
+    members = run_series(run)
+    cache = run / "results" / "scores"
+    return Series(manifest["run_id"], manifest["seed"], members, score, cache, run)
+
+
+def _elsewhere(
+    config: AnalyzeConfig, tasks: list[str] | None, analyses: Path, world: str
+) -> Series:
+    """Models that a hub or a folder holds. Which formats showed them a fact is not known."""
+    if config.world is None:
+        raise ValueError("world: name what the models are to be asked, such as world=real_facts")
+    asked = tasks or list(CORE_TASKS)
+    names = _listed(config.model.path)
+    try:
+        members = find_series(names, config.model.revisions, config.hub.download)
+        folder = config.model.tokenizer or str(tokenizer_directory(members))
+    except ValueError as error:
+        raise ValueError(f"model.path: {error}") from error
+    # Every fact in every format: nothing is withheld, and an answer counts as often as it is right.
+    plan = PlanConfig(
+        tasks=asked,
+        documents=dict.fromkeys(asked, 1),
+        arms=ArmsConfig(shares={"A0_full": 1.0}),
+    )
+    corpus = CorpusConfig(plan=plan, background=BackgroundConfig(share=0, early_share=0))
+    spec = DatasetSpec(config.world, config.prompts, corpus, config.seed, folder)
+    spec.check()
+    spec.check_templates()
+    balanced = isinstance(config.world, SyntheticWorldConfig)
+    score = settle_chance(_score(config, ScoreConfig()), balanced)
+    short = "+".join(Path(name).name for name in names)
+    return Series(
+        name=(config.name or f"{short}-{world}")[:120],
+        seed=config.seed,
+        members=members,
+        score=score,
+        cache=analyses / "scores",
+        questions=spec,
+        chat=config.model.chat,
+    )
+
+
+def _score(config: AnalyzeConfig, usual: ScoreConfig) -> ScoreConfig:
+    """As asked, else as usual. Raises ValueError."""
+    chosen = {key: value for key, value in asdict(config.score).items() if value is not None}
+    score = ScoreConfig(**{**asdict(usual), **chosen})
+    check_score_config(score)
+    return score

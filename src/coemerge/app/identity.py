@@ -6,7 +6,17 @@ from typing import Any
 
 from coemerge.app.settings import Settings
 
-_NOT_PART_OF_RUN = ("paths", "device", "logger", "resume", "overwrite", "run_id", "debug", "hub")
+_NOT_PART_OF_RUN = (
+    "paths",
+    "device",
+    "logger",
+    "resume",
+    "overwrite",
+    "run_id",
+    "debug",
+    "hub",
+    "end",
+)
 _NOT_PART_OF_ID = (*_NOT_PART_OF_RUN, "seed")
 
 

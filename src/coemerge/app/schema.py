@@ -37,6 +37,15 @@ class HubConfig:
 
 
 @dataclass
+class EndConfig:
+    """What follows a training: the co-emergence study with its report, on ``checkpoints`` of them
+    at most (null: all). ``analyze.py`` repeats it with other settings."""
+
+    study: bool = True
+    checkpoints: int | None = 15
+
+
+@dataclass
 class TrainConfig:
     """Everything that ``train.py`` takes. ``resume``: true, false or auto."""
 
@@ -55,21 +64,50 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     hub: HubConfig = field(default_factory=HubConfig)
+    end: EndConfig = field(default_factory=EndConfig)
     callbacks: dict[str, Any] | None = field(default_factory=dict)
     logger: dict[str, Any] | None = field(default_factory=dict)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 
 @dataclass
+class SeriesConfig:
+    """Models from elsewhere. ``path``: a hub id, a folder, or a list of folders; ``revisions`` of a
+    hub id, or names of folders inside a folder; ``tokenizer``: a folder, where the models bring
+    none; ``chat``: ask in the tokenizer's chat template."""
+
+    path: Any = None
+    revisions: list[str] | None = None
+    tokenizer: str | None = None
+    chat: bool = False
+
+
+@dataclass
+class ScoreChoice:
+    """As ``ScoreConfig``; null: as in training, or as that class has it."""
+
+    base: str | None = None
+    chance: str | None = None
+
+
+@dataclass
 class AnalyzeConfig:
-    """Everything that ``analyze.py`` takes. ``run``: a directory, or a list of them; ``name``: of
-    the directory for an analysis of several runs."""
+    """Everything that ``analyze.py`` takes. ``run``: a directory, or a list of them; ``model``
+    instead, with ``world`` and ``prompts``: models from elsewhere; ``name``: of the directory for
+    an analysis that is not of one run; ``seed``: of the option sets asked."""
 
     study: Any = MISSING
     run: Any = None
+    model: SeriesConfig = field(default_factory=SeriesConfig)
+    world: Any = None
+    prompts: PromptsConfig = field(default_factory=PromptsConfig)
+    score: ScoreChoice = field(default_factory=ScoreChoice)
+    seed: int = 0
     name: str | None = None
     device: str = "auto"
     debug: bool = False
+    hub: HubConfig = field(default_factory=HubConfig)
+    logger: dict[str, Any] | None = field(default_factory=dict)
     paths: PathsConfig = field(default_factory=PathsConfig)
 
 

@@ -14,7 +14,7 @@ from coemerge.corpus.config import DatasetSpec
 from coemerge.corpus.manifest import check_data_files, find_dataset
 from coemerge.lm.base import Base, check_base, find_base
 from coemerge.lm.config import check_model_choice, check_training_config
-from coemerge.scoring.config import check_score_config
+from coemerge.scoring.config import check_score_config, settle_chance
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 RESUME = ("true", "false", "auto")
@@ -44,10 +44,8 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         callbacks=resolved["callbacks"] or {},
         logger=resolved["logger"] or {},
     )
-    if config.score.chance == "auto":
-        balanced = isinstance(config.world, SyntheticWorldConfig)
-        config.score.chance = "uniform" if balanced else "answer_prior"
-        resolved["score"]["chance"] = config.score.chance
+    config.score = settle_chance(config.score, isinstance(config.world, SyntheticWorldConfig))
+    resolved["score"]["chance"] = config.score.chance
     base = _find_base(config)
     folder = str(base.directory) if base else ""
     dataset = DatasetSpec(config.world, config.prompts, config.corpus, config.seed, folder)
@@ -81,8 +79,11 @@ def _find_base(config: TrainConfig) -> Base | None:
     check_model_choice(config.model)
     if not config.model.base:
         return None
-    base = find_base(config.model.base, config.model.revision, config.hub.download)
-    check_base(base, config.corpus.row_length)
+    try:
+        base = find_base(config.model.base, config.model.revision, config.hub.download)
+        check_base(base, config.corpus.row_length)
+    except ValueError as error:
+        raise ValueError(f"model.base: {error}") from error
     return base
 
 

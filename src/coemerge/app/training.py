@@ -220,6 +220,7 @@ def record_result(training: Training) -> None:
         final_weights_sha256=weights_sha256(training.module.model),
         steps=run.max_steps,
         tokens=run.ledger_at(run.max_steps).n_tokens,
+        architecture=str(training.module.model.config.model_type),
         n_parameters=sum(p.numel() for p in training.module.model.parameters()),
     )
 

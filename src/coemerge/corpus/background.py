@@ -186,6 +186,8 @@ def check_background(config: BackgroundConfig) -> None:
             raise ValueError(f"corpus.background.{key}: must be in [0, 1)")
     if not 0 <= config.early_until <= 1:
         raise ValueError("corpus.background.early_until: must be in [0, 1]")
+    if config.share == config.early_share == 0:
+        return  # nothing is drawn
     if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:
         raise ValueError("corpus.background.mix: weights must not be negative, nor all zero")
     usable = {k: w for k, w in config.mix.items() if k != "files" or config.path}

@@ -125,11 +125,11 @@ class DatasetBuilder:
                 store.append(row)
         return store
 
-    def prompts(self, tokenizer: PreTrainedTokenizerFast) -> Iterator[Prompt]:
+    def prompts(self, encoder: Encoder) -> Iterator[Prompt]:
         """Prompts of the main relations' facts. Call after the documents were drawn: the option
         sets that count as seen are those that were shown."""
         builder = PromptBuilder(
-            self.world, self.book, self.renderer, self.options, Encoder(tokenizer), self.counts
+            self.world, self.book, self.renderer, self.options, encoder, self.counts
         )
         limit = self.spec.prompts.facts_per_relation
         for name in self.world.main_relations():

@@ -23,6 +23,7 @@ from coemerge.corpus.manifest import MANIFEST, check_data_files, read_data_manif
 from coemerge.corpus.records import write_facts, write_plan, write_prompts
 from coemerge.corpus.store import TokenStore
 from coemerge.files import file_digest, write_json
+from coemerge.prompts.encoding import Encoder
 from coemerge.tables.store import read_table
 
 
@@ -64,7 +65,8 @@ def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> 
         provenance = {"fingerprint": spec.fingerprint()}
         write_facts(temporary / "facts.parquet", builder.world, builder.plan, provenance)
         write_plan(temporary / "plan.parquet", builder.world, builder.plan, provenance)
-        write_prompts(temporary / "prompts.parquet", builder.prompts(tokenizer), provenance)
+        prompts = builder.prompts(Encoder(tokenizer))
+        write_prompts(temporary / "prompts.parquet", prompts, provenance)
         counts = {
             "facts": len(builder.world.facts),
             "documents": store.n_documents,

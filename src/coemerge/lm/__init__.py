@@ -1,6 +1,7 @@
 """The language model: how it is made, trained and kept.
 
 Reading order: ``config`` (settings), ``machine`` (precision and threads from what the machine is),
-``build`` (a model from settings), ``module`` (the training step), ``checkpoints`` (directories that
-``from_pretrained`` loads).
+``base`` (a model on disk, found and checked), ``build`` (a model from settings or from disk),
+``module`` (the training step), ``checkpoint_manifest`` and ``checkpoints`` (directories that
+``from_pretrained`` loads), ``series`` (models to analyse, in order of step).
 """

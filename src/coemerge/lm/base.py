@@ -1,7 +1,8 @@
-"""Where a base model comes from: a run's checkpoint, a local folder, or the hub's cache.
+"""Where a model comes from: a run's checkpoint, a local folder, or the hub's cache.
 
-Finds and checks it without torch, so that a wrong path, a context too short or a vocabulary that
-does not match is told at once. Weights are taken from safetensors only.
+Finds and checks it without torch, so that a wrong path, a context too short, a vocabulary that
+does not match or a file that was cut off is told at once. Weights are taken from safetensors only.
+Messages do not name the configuration key: whoever asks knows it.
 """
 
 import json
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from coemerge.files import file_digest
@@ -30,7 +32,9 @@ class Base:
     weights_sha256: str | None = None
 
 
-def find_base(name: str, revision: str | None, download: bool) -> Base:
+def find_base(
+    name: str, revision: str | None, download: bool, needs_tokenizer: bool = True
+) -> Base:
     """``name``: a run's directory (its last checkpoint), a checkpoint, a folder, or a hub id.
 
     Raises ValueError naming what is missing and the remedy; contacts the hub only for ``download``.
@@ -38,32 +42,32 @@ def find_base(name: str, revision: str | None, download: bool) -> Base:
     path = Path(name)
     if path.is_dir():
         if revision is not None:
-            raise ValueError(f"model.revision: {revision!r} has no meaning for the folder {name}")
-        return _from_folder(path)
+            raise ValueError(f"{name} is a folder, which has no revision {revision!r}")
+        return _from_folder(path, needs_tokenizer)
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
-        raise ValueError(f"model.base: {name}: no such folder, and no id of the hub either")
-    return _from_hub(name, revision, download)
+        raise ValueError(f"{name}: no such folder, and no id of the hub either")
+    return _from_hub(name, revision, download, needs_tokenizer)
 
 
-def _from_folder(path: Path) -> Base:
+def _from_folder(path: Path, needs_tokenizer: bool) -> Base:
     run = None
     if (path / "checkpoints").is_dir():
         finished = sorted((path / "checkpoints").glob("step-*/manifest.json"))
         if not finished:
-            raise ValueError(f"model.base: the run {path} has no finished checkpoint")
+            raise ValueError(f"the run {path} has no finished checkpoint")
         path = finished[-1].parent
     if re.fullmatch(r"step-\d+", path.name) and not (path / "manifest.json").is_file():
-        raise ValueError(f"model.base: {path} has no manifest.json: not a finished checkpoint")
-    weights = None
+        raise ValueError(f"{path} has no manifest.json: not a finished checkpoint")
+    weights: str | None = None
     if (path / "manifest.json").is_file():
-        weights = str(_read_json(path / "manifest.json").get("weights_sha256"))
+        weights = _read_json(path / "manifest.json").get("weights_sha256")
         if (path.parent.parent / "config.yaml").is_file():
             run = path.parent.parent
-    _check_files(path)
+    check_files(path, needs_tokenizer)
     return Base(path, weights or _digest_of_weights(path), run, weights)
 
 
-def _from_hub(name: str, revision: str | None, download: bool) -> Base:
+def _from_hub(name: str, revision: str | None, download: bool, needs_tokenizer: bool) -> Base:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -75,10 +79,9 @@ def _from_hub(name: str, revision: str | None, download: bool) -> Base:
         where = f"{name}@{revision}" if revision else name
         remedy = "hub.download=true fetches it" if not download else str(error).splitlines()[0]
         raise ValueError(
-            f"model.base: {where}: no such folder, and not in the hub's cache on this machine; "
-            f"{remedy}"
+            f"{where}: no such folder, and not in the hub's cache on this machine; {remedy}"
         ) from error
-    _check_files(Path(folder))
+    check_files(Path(folder), needs_tokenizer)
     return Base(Path(folder), f"{name}@{Path(folder).name}")
 
 
@@ -88,30 +91,41 @@ def check_base(base: Base, row_length: int) -> None:
     context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
     if context is not None and context < row_length:
         raise ValueError(
-            f"model.base: {base.directory} has a context of {context} tokens, shorter than "
+            f"{base.directory} has a context of {context} tokens, shorter than "
             f"corpus.row_length={row_length}"
         )
     size = _tokenizer_size(base.directory)
-    vocabulary = config.get("vocab_size")
+    vocabulary = vocabulary_size(base.directory)
     if size is not None and vocabulary is not None and size > vocabulary:
         raise ValueError(
-            f"model.base: the tokenizer in {base.directory} has {size} tokens, the model only "
+            f"the tokenizer in {base.directory} has {size} tokens, the model only "
             f"{vocabulary}: they do not belong together"
         )
 
 
-def _check_files(path: Path) -> None:
+def check_files(path: Path, needs_tokenizer: bool = True) -> None:
+    """Raises ValueError naming what a model's folder lacks, or a file that cannot be read."""
     if not (path / "config.json").is_file():
-        raise ValueError(f"model.base: {path} has no config.json: not a model's folder")
+        raise ValueError(f"{path} has no config.json: not a model's folder")
     if not _read_json(path / "config.json").get("model_type"):
-        raise ValueError(f"model.base: {path / 'config.json'} names no model_type")
+        raise ValueError(f"{path / 'config.json'} names no model_type")
     if not any((path / name).is_file() for name in _WEIGHTS):
         raise ValueError(
-            f"model.base: {path} has no model.safetensors; pickled weights are not loaded "
+            f"{path} has no model.safetensors; pickled weights are not loaded "
             "(save_pretrained writes safetensors)"
         )
-    if not any((path / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        raise ValueError(f"model.base: {path} has no tokenizer (tokenizer.json)")
+    _check_weights(path)
+    if needs_tokenizer and not has_tokenizer(path):
+        raise ValueError(f"{path} has no tokenizer (tokenizer.json)")
+
+
+def has_tokenizer(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("tokenizer.json", "vocab.json"))
+
+
+def vocabulary_size(path: Path) -> int | None:
+    """As the model's configuration tells."""
+    return _read_json(path / "config.json").get("vocab_size")
 
 
 def _tokenizer_size(path: Path) -> int | None:
@@ -121,7 +135,23 @@ def _tokenizer_size(path: Path) -> int | None:
     try:
         return int(Tokenizer.from_file(str(file)).get_vocab_size())
     except Exception as error:  # the library raises bare Exception
-        raise ValueError(f"model.base: {file} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {error}") from error
+
+
+def _check_weights(path: Path) -> None:
+    """That every file of weights is whole, from its header. Raises ValueError naming it."""
+    single, index = (path / name for name in _WEIGHTS)
+    names = {single.name}
+    if not single.is_file():
+        names = set(_read_json(index).get("weight_map", {}).values())
+    for file in sorted(path / name for name in names):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"{file} cannot be read, it may be half-written ({error}): save or fetch it again"
+            ) from error
 
 
 def _digest_of_weights(path: Path) -> str:
@@ -133,7 +163,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"model.base: {path} is not valid JSON: {error}") from error
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"model.base: {path} does not hold a JSON object")
+        raise ValueError(f"{path} does not hold a JSON object")
     return content

@@ -3,6 +3,7 @@
 A fresh one takes any transformers architecture, with vocabulary and context as the data.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +16,13 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from coemerge.lm.base import CONTEXT_KEYS, Base
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.config import ModelConfig
 
+disable_progress_bar()  # of loading weights, once per checkpoint; longer work has bars of its own
 _FROM_DATA = {"vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"}
 
 
@@ -66,8 +69,36 @@ def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedMode
     )
     _apply_settings(hf_config, config)
     try:
+        model = _load(base.directory, hf_config, attention)
+    except ValueError as error:
+        raise ValueError(f"model.base: {error}") from error
+    if base.weights_sha256 and weights_sha256(model) != base.weights_sha256:
+        raise ValueError(
+            f"model.base: the weights in {base.directory} are not those of its manifest (expected "
+            f"hash {base.weights_sha256[:16]}, found {weights_sha256(model)[:16]}): use another "
+            "checkpoint, or train again"
+        )
+    return model.train()
+
+
+def load_model(directory: Path, device: str) -> PreTrainedModel:
+    """A saved model in eval mode, float32, to be analysed.
+
+    Raises ValueError naming the folder if its weights cannot be read or do not fit.
+    """
+    hf_config = AutoConfig.from_pretrained(
+        directory, local_files_only=True, trust_remote_code=False
+    )
+    model = _load(directory, hf_config, None)
+    model.to(torch.device(device))  # type: ignore[arg-type]
+    return model.eval()
+
+
+def _load(directory: Path, hf_config: PretrainedConfig, attention: str | None) -> PreTrainedModel:
+    """Weights from safetensors into the architecture, all of them. Raises ValueError."""
+    try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            base.directory,
+            directory,
             config=hf_config,
             dtype=torch.float32,
             attn_implementation=attention,
@@ -79,20 +110,14 @@ def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedMode
     except (RuntimeError, OSError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[-1]
         raise ValueError(
-            f"model.base: the weights in {base.directory} do not fit or cannot be read: {reason}"
+            f"the weights in {directory} do not fit or cannot be read: {reason}"
         ) from error
     model, report = loaded
     faults = {k: sorted(v)[:3] for k, v in report.items() if v and "key" in k}
     if faults:
-        raise ValueError(f"model.base: the weights in {base.directory} do not fit: {faults}")
-    if base.weights_sha256 and weights_sha256(model) != base.weights_sha256:
-        raise ValueError(
-            f"model.base: the weights in {base.directory} are not those of its manifest (expected "
-            f"hash {base.weights_sha256[:16]}, found {weights_sha256(model)[:16]}): use another "
-            "checkpoint, or train again"
-        )
+        raise ValueError(f"the weights in {directory} do not fit: {faults}")
     assert isinstance(model, PreTrainedModel)
-    return model.train()
+    return model
 
 
 def _apply_settings(hf_config: PretrainedConfig, config: ModelConfig) -> None:

@@ -107,3 +107,9 @@ def check_training_config(
     ]
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError."""
+    if device not in DEVICES:
+        raise ValueError(f"device: {device!r} is not one of {', '.join(DEVICES)}")

@@ -33,9 +33,12 @@ class Encoder:
     ``prefix`` is what the tokenizer puts before every text (a beginning-of-sequence token, or
     nothing): documents and prompts alike start with it. ``eos`` closes a document, ``pad`` fills up
     rows (their own token where there is none: padding takes no part in the loss).
+
+    With ``chat`` a prompt is what a user says in the tokenizer's chat template, and the answer is
+    how the assistant begins. Raises ValueError for a tokenizer without what is needed.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, chat: bool = False) -> None:
         if tokenizer.eos_token_id is None:
             raise ValueError(
                 f"the tokenizer of {tokenizer.name_or_path!r} has no end-of-sequence token, which "
@@ -49,6 +52,9 @@ class Encoder:
         whole = tokenizer("x")["input_ids"]
         starts = (k for k in range(len(whole)) if whole[k : k + len(plain)] == plain)
         self.prefix: list[int] = whole[: next(starts, 0)]
+        self._frame: tuple[str, str, str] | None = None
+        if chat:  # the template brings its own first token
+            self._frame, self.prefix = _chat_frame(tokenizer), []
 
     def encode(self, texts: Sequence[str]) -> list[tuple[list[int], list[Span]]]:
         """(ids with the prefix, character span of each) per text; the prefix has empty spans."""
@@ -59,18 +65,38 @@ class Encoder:
 
     def answer_ids(self, words: Sequence[str]) -> list[list[int]]:
         """The tokens of each word where it follows other text after a space."""
-        anchor = "Answer:"
-        texts = [f"{anchor} {word}" for word in words]
+        items = [self.framed(Rendered("Answer:", word, (0, 0), (0, 0))) for word in words]
+        texts = [item.prompt + item.joint + item.answer for item in items]
         return [
-            ids[slice(*answer_span(offsets, (len(anchor) + 1, len(text)), text))]
-            for (ids, offsets), text in zip(self.encode(texts), texts, strict=True)
+            ids[slice(*answer_span(offsets, item.answer_span, text))]
+            for item, text, (ids, offsets) in zip(items, texts, self.encode(texts), strict=True)
         ]
+
+    def framed(self, item: Rendered) -> Rendered:
+        """As it is asked: in the chat template, if there is to be one."""
+        return item.framed(*self._frame) if self._frame else item
+
+
+def _chat_frame(tokenizer: PreTrainedTokenizerFast) -> tuple[str, str, str]:
+    """What stands before a user's words, after them, and (spaces) before the assistant's."""
+    if tokenizer.chat_template is None:
+        raise ValueError(f"the tokenizer of {tokenizer.name_or_path!r} has no chat template")
+    mark = "THE-QUESTION"
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
+    )
+    before, found, after = str(text).partition(mark)
+    if not found:
+        raise ValueError(f"the chat template of {tokenizer.name_or_path!r} drops what a user says")
+    closing = after.rstrip(" ")
+    return before, closing, after[len(closing) :]
 
 
 def encode_documents(encoder: Encoder, rendered: Sequence[Rendered]) -> Iterator[Encoded]:
     """Encodes a batch. Raises ValueError where prompt and answer share a token."""
-    encodings = encoder.encode([r.document for r in rendered])
-    for item, (ids, offsets) in zip(rendered, encodings, strict=True):
+    asked = [encoder.framed(item) for item in rendered]
+    encodings = encoder.encode([item.document for item in asked])
+    for item, (ids, offsets) in zip(asked, encodings, strict=True):
         yield _with_spans(item, ids, offsets)
 
 
@@ -90,12 +116,13 @@ def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
 
 
 def answer_span(offsets: Sequence[Span], characters: Span, text: str) -> Span:
-    """Tokens of an answer in ``text`` after a space. The space is the answer's, also where it
-    is a token of its own: else the prompt's tokens would tell how the answer goes on.
+    """Tokens of an answer in ``text``. A space before it is the answer's, also where it is a token
+    of its own: else the prompt's tokens would tell how the answer goes on.
 
     Raises ValueError naming the answer if no token starts there.
     """
-    starts = (i for i, (start, end) in enumerate(offsets) if start >= characters[0] - 1 and end)
+    begin = characters[0] - text[: characters[0]].endswith(" ")
+    starts = (i for i, (start, end) in enumerate(offsets) if start >= begin and end)
     first = next(starts, None)
     if first is None:
         raise ValueError(

@@ -50,23 +50,32 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """``subject`` and ``phrase`` (the whole phrasing) are character spans in ``prompt``."""
+    """``subject`` and ``phrase`` (the whole phrasing) are character spans in ``prompt``; ``joint``
+    stands between prompt and answer."""
 
     prompt: str
     answer: str
     subject: Span
     phrase: Span
+    joint: str = " "
 
     @property
     def document(self) -> str:
         """Without a full stop after an answer that ends in a mark itself: a tokenizer may join
         them."""
-        return f"{self.prompt} {self.answer}{'.' if self.answer[-1:].isalnum() else ''}"
+        stop = "." if self.answer[-1:].isalnum() else ""
+        return f"{self.prompt}{self.joint}{self.answer}{stop}"
 
     @property
     def answer_span(self) -> Span:
-        start = len(self.prompt) + 1
+        start = len(self.prompt) + len(self.joint)
         return start, start + len(self.answer)
+
+    def framed(self, before: str, after: str, joint: str) -> "Rendered":
+        """The same question inside other text, such as that of a chat."""
+        shift = len(before)
+        (subject, phrase) = ((a + shift, b + shift) for a, b in (self.subject, self.phrase))
+        return Rendered(before + self.prompt + after, self.answer, subject, phrase, joint)
 
 
 class Renderer:

@@ -19,31 +19,35 @@ from coemerge.report.published import PUBLISHED_INTERACTION
 from coemerge.report.results import pick
 from coemerge.statistics.thresholds import COMPETENT, THETA
 
-NEVER = "A5_never"
-_SCALES = {"raw": "score as it is", "logit": "logit of the probability"}
+NEVER, UNKNOWN = "A5_never", "unknown"
+_EMERGED_TITLE = "How many facts does the model know, format by format, while it trains?"
+_SCALES = {"raw": "score as it is (raw)", "logit": "logit of the probability"}
 _COMPONENTS = {
-    "interaction": ("fact × task", "#D55E00"),
-    "task": ("task", "#0072B2"),
+    "interaction": ("fact × format", "#D55E00"),
+    "task": ("format", "#0072B2"),
     "fact": ("fact", "#009E73"),
 }
 
 
 def draw_emerged(curves: pd.DataFrame) -> Figure:
     """Fraction of facts emerged per task over steps: facts shown in that format, in other formats
-    only, never. Thick: mean over seeds; thin: each seed."""
+    only, never, or by what is not known. Thick: mean over seeds; thin: each seed."""
     arms = curves[curves["arm"] != "all"]
     exposed, never = arms["exposed"].astype(bool), arms["arm"] == NEVER
+    unknown = arms["arm"] == UNKNOWN
     choices = {
         "shown in this format": arms[exposed & ~never],
-        "shown in other formats only": arms[~exposed & ~never],
+        "shown in other formats only": arms[~exposed & ~never & ~unknown],
         "never shown (A5)": arms[never],
+        "whose exposure is not known": arms[unknown],
     }
-    figure = Figure(figsize=(10, 3.7), layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
-    figure.suptitle("How many facts has the model acquired, task by task, while it trains?")
-    for axes, (title, frame) in zip(panels, choices.items(), strict=True):
+    shown = {title: frame for title, frame in choices.items() if len(frame)}
+    figure = Figure(figsize=(1.9 + 2.7 * len(shown), 3.7), layout="constrained")
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    figure.suptitle(_EMERGED_TITLE if len(shown) > 1 else _EMERGED_TITLE.replace(", ", ",\n"))
+    for axes, (title, frame) in zip(panels, shown.items(), strict=True):
         _emerged_panel(axes, frame)
-        axes.set_title(title)
+        axes.set_title(f"facts {title}")
     percent_axis(panels[0], f"facts emerged (score > {THETA:g})")
     panels[0].set_ylim(-0.03, 1.03)
     legend_beside(figure, panels)
@@ -65,8 +69,6 @@ def _emerged_panel(axes: Axes, frame: pd.DataFrame) -> None:
         linestyle=":",
         label=f"competent ({100 * COMPETENT:.0f} %)",
     )
-    if rates.empty:
-        axes.text(0.5, 0.5, "no such facts", ha="center", transform=axes.transAxes, color="grey")
     step_axis(axes)
     plain_spines(axes)
 
@@ -78,7 +80,7 @@ def draw_variance(variance: pd.DataFrame) -> Figure:
     scales = [scale for scale in _SCALES if (plain["scale"] == scale).any()]
     figure = Figure(figsize=(1.8 + 4.1 * len(scales), 3.8), layout="constrained")
     panels = figure.subplots(1, len(scales), sharey=True, squeeze=False)[0]
-    figure.suptitle("Is what the model knows a property of the fact, the task, or of the pair?")
+    figure.suptitle("Do scores depend on the fact, on the format, or on the pair of both?")
     for axes, scale in zip(panels, scales, strict=True):
         rows = plain[plain["scale"] == scale]
         _variance_panel(axes, rows)
@@ -116,4 +118,5 @@ def _significance(rows: pd.DataFrame) -> str:
     tested = pick(rows, component="interaction", denominator="total")["q_value"].dropna()
     if tested.empty:
         return "interaction not tested"
-    return f"interaction significant (q < 0.05) at {(tested < 0.05).sum()} of {len(tested)} steps"
+    n = (tested < 0.05).sum()
+    return f"interaction significant (q < 0.05) at {n} of {len(tested)} checkpoints"

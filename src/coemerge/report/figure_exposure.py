@@ -24,6 +24,7 @@ _KINDS = (
     "discriminative → generative",
     "discriminative → other discriminative",
 )
+_CROWDED = 1000  # from here on labels of powers of ten alone have room
 _TICKS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 
 
@@ -57,7 +58,7 @@ def draw_exposure(exposure: pd.DataFrame) -> Figure:
         if k % columns == 0:
             axes.set_ylabel("score (0: chance, 1: certain)")
         if k + columns >= len(kinds):
-            axes.set_xlabel("documents in the source format")
+            axes.set_xlabel("documents in the source format (log)")
             axes.tick_params(labelbottom=True)
     legend_beside(figure, panels[: len(kinds)], title="target format")
     return figure
@@ -115,7 +116,9 @@ def _panel(axes: Axes, pairs: pd.DataFrame) -> None:
 def _document_axis(axes: Axes, exposures: np.ndarray) -> None:
     """Logarithmic from 1 on, with room for 0."""
     top = max(1.0, float(exposures.max()))
-    ticks = [tick for tick in _TICKS if tick <= top]
+    ticks = [tick for tick in _TICKS if tick <= 1.3 * top]  # the axis grows to the last one
+    if ticks[-1] >= _CROWDED:
+        ticks = [tick for tick in ticks if not str(tick).startswith("3")]
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.set_xticks([], minor=True)

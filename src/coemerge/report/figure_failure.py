@@ -7,14 +7,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coemerge.report.plotting import error_lengths, legend_beside, percent_axis, plain_spines
+from coemerge.report.plotting import (
+    arm_label,
+    error_lengths,
+    legend_beside,
+    percent_axis,
+    plain_spines,
+)
 from coemerge.report.published import PUBLISHED_FAILURE
-from coemerge.report.results import TO_THE_END, USUAL_RULE, pick
+from coemerge.report.results import TO_THE_END, USUAL_RULE, nulls_of, pick
 from coemerge.statistics.thresholds import THETA
 
 _THETAS = {0.4: ("v", "#56B4E9"), THETA: ("o", "#0072B2"), 0.8: ("^", "#000000")}
 _NULLS = {
-    "permutation": ("facts permuted", "#E69F00", "--"),
+    "permutation": ("facts permuted, as if\nformats were independent", "#E69F00", "--"),
     "split_half": ("one half of the paraphrases\nagainst the other", "#CC79A7", "-."),
     "exposure_matched": ("exposure matched\n(shown in every format)", "#009E73", (0, (5, 1))),
 }
@@ -52,12 +58,11 @@ def draw_failure_by_arm(failure: pd.DataFrame, nulls: pd.DataFrame) -> Figure:
             rows["rate"], heights, xerr=error_lengths(rows, "rate"), fmt=marker, color=colour,
             markersize=5, capsize=2, linewidth=1.2, label=f"θ = {theta:g}",
         )  # fmt: skip
-    _reference_lines(axes, nulls)
-    names = ["all arms" if arm == "all" else arm for arm in arms]
-    axes.set_yticks(range(len(arms)), names)
+    _reference_lines(axes, nulls_of(nulls, "failure_rate"))
+    axes.set_yticks(range(len(arms)), [arm_label(arm) for arm in arms])
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
-    percent_axis(axes, "testable (fact, task) pairs that fail to co-emerge", which="x")
+    percent_axis(axes, "testable (fact, format) pairs that fail to co-emerge", which="x")
     plain_spines(axes)
     _counts(axes, pick(frame, theta=THETA), arms)
     legend_beside(figure, [axes])
@@ -76,10 +81,10 @@ def _counts(axes: Axes, rows: pd.DataFrame, arms: list[str]) -> None:
 
 
 def _reference_lines(axes: Axes, nulls: pd.DataFrame) -> None:
-    for row in nulls.dropna(subset=["value"]).itertuples() if len(nulls) else ():
+    for row in nulls.itertuples():
         label, colour, line = _NULLS.get(str(row.null), (str(row.null), "#7F7F7F", ":"))
         axes.axvline(row.value, color=colour, linestyle=line, linewidth=1.4, zorder=1,
-                     label=f"null: {label}")  # fmt: skip
+                     label=f"control: {label}")  # fmt: skip
         if np.isfinite([row.low, row.high]).all():
             axes.axvspan(row.low, row.high, color=colour, alpha=0.15, linewidth=0, zorder=0)
     axes.axvline(PUBLISHED_FAILURE, color="grey", linestyle=":", linewidth=1.4, zorder=1,
@@ -103,11 +108,11 @@ def draw_failure_by_window(failure: pd.DataFrame) -> Figure:
     colours = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
     for k, arm in enumerate(a for a in arms_in_order(usual["arm"]) if a != "all"):
         style = {"color": colours[k % len(colours)], "fmt": "osv^Dd"[k % 6] + "-"}
-        _window_line(right, pick(usual, arm=arm), windows, arm, 0.08 * k, **style)
+        _window_line(right, pick(usual, arm=arm), windows, arm_label(arm), 0.08 * k, **style)
     for axes, title in ((left, "how long it must last"), (right, "by arm (emerged at any time)")):
         ends = ["end" if w == TO_THE_END else f"{int(w):,}" for w in windows]
         axes.set_xticks(range(len(windows)), ends)
-        axes.set_xlabel("checkpoints allowed after the prerequisites are met")
+        axes.set_xlabel("checkpoints allowed after the pair became testable")
         axes.set_title(title)
         plain_spines(axes)
     percent_axis(left, "testable pairs that fail")

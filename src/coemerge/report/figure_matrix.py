@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
-from coemerge.report.plotting import is_discriminative, tasks_in_order
+from coemerge.report.plotting import arm_label, is_discriminative, tasks_in_order
 from coemerge.report.results import pick
 from coemerge.statistics.thresholds import THETA
 
@@ -16,7 +16,7 @@ _BASES = {
     "exposed": "Of facts shown in a source format, how many are known in the target format?",
     "emerged": "Of facts known in a source format, how many are known in the target format?",
 }
-_OPTIONS = {"seen": "option sets seen together in training", "fresh": "fresh option sets"}
+_OPTIONS = {"fresh": "fresh option sets", "seen": "option sets seen together in training"}
 
 
 def matrix_rows(matrix: pd.DataFrame, basis: str, arms: tuple[str, ...]) -> pd.DataFrame:
@@ -26,7 +26,7 @@ def matrix_rows(matrix: pd.DataFrame, basis: str, arms: tuple[str, ...]) -> pd.D
 
 
 def draw_matrix(matrix: pd.DataFrame, basis: str, arms: tuple[str, ...]) -> Figure:
-    """One row of heat maps per arm, seen option sets beside fresh ones; each cell has its rate and
+    """One row of heat maps per arm, fresh option sets beside seen ones; each cell has its rate and
     the number of facts behind it."""
     frame = matrix_rows(matrix, basis, arms)
     shown = [arm for arm in arms if (frame["arm"] == arm).any()]
@@ -41,11 +41,14 @@ def draw_matrix(matrix: pd.DataFrame, basis: str, arms: tuple[str, ...]) -> Figu
         for axes, option in zip(row, options, strict=True):
             cells = frame[(frame["arm"] == arm) & frame["options"].isin([option, "none"])]
             mesh = _heat_map(axes, cells, tasks)
-            name = "all arms" if arm == "all" else arm
-            axes.set_title(f"{name}: {_OPTIONS[option]}", pad=20)
+            axes.set_title(f"{_of_arm(arm)}\n{_OPTIONS[option]}", pad=20)
     bar = figure.colorbar(mesh, ax=panels, shrink=0.5, label="facts emerged on the target")
     bar.ax.yaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
     return figure
+
+
+def _of_arm(arm: str) -> str:
+    return "facts of all arms" if arm == "all" else f"facts {arm_label(arm, ' ')}"
 
 
 def _heat_map(axes: Axes, cells: pd.DataFrame, tasks: list[str]) -> QuadMesh:

@@ -7,6 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from coemerge.report.figure_curves import draw_emerged, draw_variance
+from coemerge.report.figure_dynamics import (
+    draw_emergence_points,
+    draw_retention,
+    emergence_rows,
+)
 from coemerge.report.figure_exposure import draw_exposure
 from coemerge.report.figure_failure import arm_rows, draw_failure_by_arm, draw_failure_by_window
 from coemerge.report.figure_matrix import draw_matrix, matrix_rows
@@ -53,30 +58,6 @@ PICTURES: tuple[Picture, ...] = (
         lambda r: draw_emerged(r.table("curves")),
     ),
     Picture(
-        "failure_by_arm",
-        "Failure to co-emerge, by arm",
-        "Share of testable pairs whose fact has not emerged in the format although it has in "
-        "another one and the model is competent, to the last checkpoint, emerged at any time. "
-        "Bars: 95 % intervals. Coloured lines with bands: what the nulls expect. A rate means "
-        "little where it does not exceed the null of one half of the paraphrases against the "
-        "other, which is measurement noise alone.",
-        ("failure", "nulls"),
-        lambda r: arm_rows(r.table("failure")),
-        lambda r: draw_failure_by_arm(arm_rows(r.table("failure")), r.table("nulls")),
-    ),
-    Picture(
-        "failure_by_window",
-        "Failure to co-emerge, by the time allowed",
-        "No time allowed demands that formats emerge at the same checkpoint; the last place gives "
-        "all the time there is. Any: emerged at some checkpoint within the time; last: at its last "
-        "one; 3-in-a-row: at three checkpoints on end. Bars: 95 % intervals. The places on the "
-        "axis are evenly spaced whatever the numbers; lines are set off sideways a little, lest "
-        "they hide each other.",
-        ("failure",),
-        lambda r: pick(r.table("failure"), theta=THETA).dropna(subset=["rate"]),
-        lambda r: draw_failure_by_window(r.table("failure")),
-    ),
-    Picture(
         "matrix_exposed",
         "Transfer from source to target format",
         "Rows: the format that showed a fact; columns: the format it is asked in; last checkpoint, "
@@ -97,11 +78,26 @@ PICTURES: tuple[Picture, ...] = (
         lambda r: draw_matrix(r.table("matrix"), *_KNOWN),
     ),
     Picture(
+        "failure_by_arm",
+        "Failure to co-emerge, by arm",
+        "Share of testable pairs whose fact has not emerged in the format although it has in "
+        "another one and the model is competent, to the last checkpoint, emerged at any time. "
+        "Bars: 95 % intervals. Lines with bands are controls. A rate means little where it does "
+        "not exceed that of one half of the paraphrases against the other: that is noise of "
+        "measurement alone. Facts never shown pass the threshold somewhere by luck, most easily "
+        "where there are two options, and luck does not repeat in another format.",
+        ("failure", "nulls"),
+        lambda r: arm_rows(r.table("failure")),
+        lambda r: draw_failure_by_arm(arm_rows(r.table("failure")), r.table("nulls")),
+    ),
+    Picture(
         "exposure",
         "Score against number of exposures",
-        "Facts shown in the source format alone. A line per source and target, coloured by target; "
-        "grey: mean over the pairs of a panel. Whiskers: 95 % interval over facts where there is "
-        "one seed, range over seeds where there are several.",
+        "Facts shown in the source format alone. A line per source and target, coloured by target, "
+        "to the number of documents that the source was given, which may differ between formats; "
+        "grey, where all pairs have the same numbers: their mean. At 0: facts never shown. "
+        "Whiskers: 95 % interval over facts where there is one seed, range over seeds where there "
+        "are several.",
         ("exposure",),
         lambda r: r.table("exposure").dropna(subset=["score"]),
         lambda r: draw_exposure(r.table("exposure")),
@@ -117,5 +113,40 @@ PICTURES: tuple[Picture, ...] = (
         ("variance",),
         lambda r: pick(r.table("variance"), model="plain").dropna(subset=["eta_squared"]),
         lambda r: draw_variance(r.table("variance")),
+    ),
+    Picture(
+        "failure_by_window",
+        "Failure to co-emerge, by the time allowed",
+        "No time allowed demands that formats emerge at the same checkpoint; the last place gives "
+        "all the time there is. Any: emerged at some checkpoint within the time; last: at its last "
+        "one; 3-in-a-row: at three checkpoints on end. Bars: 95 % intervals. The places on the "
+        "axis are evenly spaced whatever the numbers; lines are set off sideways a little, lest "
+        "they hide each other.",
+        ("failure",),
+        lambda r: pick(r.table("failure"), theta=THETA).dropna(subset=["rate"]),
+        lambda r: draw_failure_by_window(r.table("failure")),
+    ),
+    Picture(
+        "emergence_points",
+        "When facts emerge, and in which order",
+        f"Left: the first step at which a fact's smoothed score reaches {THETA:g}. Right: whether "
+        "facts emerge in the same order in two formats, rank correlation over all arms, those that "
+        "never emerge last. Much of it is exposure: a fact shown in both formats emerges in both, "
+        "one shown in neither in none. emergence_order.parquet has it by arm, and the number of "
+        "facts that emerged in both.",
+        ("emergence_points", "emergence_order"),
+        lambda r: emergence_rows(r.table("emergence_points")),
+        lambda r: draw_emergence_points(r.table("emergence_points"), r.table("emergence_order")),
+    ),
+    Picture(
+        "retention",
+        "What injections leave",
+        "Share of the gain in log-probability that is left some steps after the last injection's "
+        "peak; 1 at the peak, 0 when all is forgotten. Lines: least squares on the logarithm of "
+        "steps. Outliers (beyond twice the interquartile range) are left out of points and lines; "
+        "steps to zero beyond those probed are extrapolated.",
+        ("retention", "retention_fit"),
+        lambda r: r.table("retention"),
+        lambda r: draw_retention(r.table("retention"), r.table("retention_fit")),
     ),
 )

@@ -10,10 +10,16 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from coemerge.report.style import VARIANT_COLOURS, save_figure
-from coemerge.statistics.dynamics import fit_decay, retainability
+from coemerge.statistics.dynamics import (
+    PEAK_WINDOW,
+    Injection,
+    find_peaks,
+    fit_decay,
+    injections,
+    retainability,
+)
 from coemerge.statistics.intervals import bootstrap_mean
 
-_WINDOW = 50  # steps after an injection in which its gain is looked for
 _SPLITS = {"seen_templates": "injected wording", "held_out_templates": "other wordings"}
 
 
@@ -39,28 +45,29 @@ def forgetting(tables: Path) -> pd.DataFrame:
     if frame.empty:
         return frame
     moments = pq.read_table(tables / "injection_steps.parquet").to_pandas()
-    moments = moments[moments["last_step"] <= frame["step"].max()]
-    if moments.empty:
+    found = injections(moments["first_step"], moments["last_step"], frame["step"].max())
+    if not found:
         return pd.DataFrame()
     rows = []
     for (variant, split), cell in frame.groupby(["variant", "split"]):
         curves = cell.pivot(index="step", columns="fact_id", values="log_p")
-        own = moments.iloc[:1] if variant == "once" else moments
+        own = found[:1] if variant == "once" else found
         rows.append({"variant": variant, "asked in": _SPLITS[str(split)], **_one(curves, own)})
     return pd.DataFrame(rows)
 
 
-def _one(curves: pd.DataFrame, moments: pd.DataFrame) -> dict[str, object]:
-    """``curves`` [steps, facts]; ``moments`` the injections that showed these facts."""
+def _one(curves: pd.DataFrame, own: list[Injection]) -> dict[str, object]:
+    """``curves`` [steps, facts]; ``own`` the injections that showed these facts."""
     mean = curves.mean(axis=1)
-    ends = [*(moments["first_step"].iloc[1:] - 1), int(mean.index[-1])]
+    ends = [*(injection.end for injection in own[:-1]), int(mean.index[-1])]
     gains, left = [], []
-    for first, last, end in zip(moments["first_step"], moments["last_step"], ends, strict=True):
-        peak = mean.loc[first : min(last + _WINDOW, end)].idxmax()
-        gains.append((curves.loc[peak] - curves.loc[first - 1]).to_numpy())
-        left.append(retainability(mean.loc[first - 1], mean.loc[peak], mean.loc[end]))
+    for injection, end in zip(own, ends, strict=True):
+        peak = mean.index[find_peaks(mean.to_numpy(), mean.index.to_numpy(), injection)]
+        before = injection.before
+        gains.append((curves.loc[peak] - curves.loc[before]).to_numpy())
+        left.append(retainability(mean.loc[before], mean.loc[peak], mean.loc[end]))
     gain = bootstrap_mean(np.mean(gains, axis=0))
-    base, after = mean.loc[moments["first_step"].iloc[0] - 1], mean.loc[peak:].iloc[1:]
+    base, after = mean.loc[own[0].before], mean.loc[peak:].iloc[1:]
     retained = retainability(base, mean.loc[peak], after.to_numpy())
     slope = np.nan
     if len(after) > 1:
@@ -91,8 +98,8 @@ def format_forgetting(tables: Path) -> str:
             "What injections leave: log-probability of the answer per token, nats, averaged over "
             "facts",
             frame.to_string(index=False),
-            f"gain: at the peak within {_WINDOW} steps of an injection, over the step before it "
-            "(95 % interval over facts).",
+            f"gain: at the peak within {PEAK_WINDOW} steps of an injection, over the step before "
+            "it (95 % interval over facts).",
             "left before the next: share of that gain; left at the end: of all that was gained "
             "since before the first injection, after the last;",
             "slope per decade: of that share on log10 of the steps since the last peak.",

@@ -59,6 +59,17 @@ def number(value: object, percent: bool = False, signed: bool = False) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def points(value: object, low: object, high: object) -> str:
+    """A difference of shares: ``+8.9 points [−4.7, +22.2]``."""
+    middle, *bounds = [
+        number(v, percent=True, signed=True).removesuffix(" %").replace("-", "−")
+        for v in (value, low, high)
+    ]
+    if middle == "–":
+        return middle
+    return f"{middle} points" + ("" if "–" in bounds else f" [{bounds[0]}, {bounds[1]}]")
+
+
 def interval(value: object, low: object, high: object, percent: bool = False) -> str:
     """``47.9 % [44.1, 51.6]``; without bounds where one is missing or both are the value."""
     middle = number(value, percent)

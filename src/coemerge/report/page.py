@@ -1,28 +1,42 @@
 """The report: one HTML file that needs nothing else, made of the tables of a run or an analysis."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
 from coemerge.files import write_text
+from coemerge.report.comparison import comparison
 from coemerge.report.figures_co_emergence import Picture, pictures_of
 from coemerge.report.markup import Html, element, join, number, table, to_html
 from coemerge.report.page_style import PAGE
 from coemerge.report.plotting import drawing
-from coemerge.report.published import ARMS, PUBLISHED, STUDIES
+from coemerge.report.published import ARMS, STUDIES
 from coemerge.report.results import USUAL_RULE, Results, Row, code_version, pick, read_results
-from coemerge.report.side_by_side import counts, own_rows, seeds, side_by_side, value_text
+from coemerge.report.side_by_side import side_by_side, waiting
 from coemerge.report.style import save_figure
+from coemerge.report.verdict import verdict
 
 TITLE = "Do facts co-emerge across task formats?"
 _QUESTION = (
-    "When a language model learns a fact in one task format, does it know the fact in the "
-    "others too? Small models were trained on corpora in which the formats that show each fact "
-    "were chosen at random, and every fact was asked in every format while they trained."
+    "When a language model learns a fact in one task format, does it know the fact in the others "
+    "too? Chance decided which formats show each fact in training; every fact was then asked in "
+    "every format, in wordings that training never used."
+)
+_KINDS = (
+    "Formats are generative, where the model writes the answer (completion, fill in the blank, "
+    "open question), or discriminative, where it picks one (multiple choice, which one is not, "
+    "yes or no)."
 )
 _NOTES = (
-    "A fact has emerged in a format when its chance-normalised score, averaged over held-out "
-    "paraphrases, exceeds 0.6; a model is competent at a format when a quarter of the facts has.",
+    "Names of formats: completion; fitb, fill in the blank; openqa, open question; mcqa, multiple "
+    "choice; negmcqa, which of two options is not true; verification, is the statement true, yes "
+    "or no. A task in the papers is a format here.",
+    "A score is the probability of the answer, such that 0 is what a guess is worth and 1 is "
+    "certain. Option sets of lettered formats are fresh unless said otherwise: training never "
+    "showed these options together.",
+    "A fact has emerged in a format when its score, averaged over held-out wordings, exceeds 0.6; "
+    "a model is competent at a format when a quarter of the facts has.",
     "A pair of fact and format is testable from the first checkpoint at which the model is "
     "competent at the format and the fact has emerged in another one; pairs whose prerequisite is "
     "lost again at the end are excluded. This rule is ours, the published one is not known to us.",
@@ -36,27 +50,34 @@ _NOTES = (
 _EXAMPLES = 10
 
 
-def write_report(directory: Path, out: Path) -> Path:
+def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Path:
     """Writes out/index.html, and its figures as PNG and SVG under out/figures/; returns the page.
 
-    ``directory`` is that of a run, or of an analysis of several. Equal tables give equal bytes.
-    Raises FileNotFoundError where there is no such directory.
+    ``directory`` is that of a run, or of an analysis of several; ``others`` are more of them, which
+    only get a row each in a table beside it. Equal tables give equal bytes. Raises
+    FileNotFoundError where there is no such directory.
     """
     results = read_results(directory)
+    beside = comparison(results, directory, others)
     sections = (
         element("p", _QUESTION, class_="lead"),
-        element("p", _outcome(results), class_="lead"),
+        element("p", _KINDS, " ", _extent(results)),
+        _section("What came out", _outcome(results)),
         _section("Beside the published figures", side_by_side(results)),
         _section("Figures", _figures(results, out / "figures")),
+        _section("Other models and settings", beside),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),
+        _section("Arms of the experiment", _arms(results)),
         _section("Pairs that failed", _failed(results)),
         _section("Not run yet", _missing(results)),
-        _section("Arms of the experiment", _arms(results)),
         _section("Runs", _runs(results)),
     )
     page = out / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, Template(PAGE).substitute(title=to_html(TITLE), body=join(sections, "\n")))
+    write_text(
+        page,
+        Template(PAGE).substitute(title=to_html(TITLE), body=join(filter(None, sections), "\n")),
+    )
     return page
 
 
@@ -64,23 +85,41 @@ def _section(title: str, content: Html) -> Html:
     return element("section", element("h2", title), content) if content else Html("")
 
 
+def _extent(results: Results) -> str:
+    """How much this page rests on."""
+    pairs = results.table("pairs")
+    if pairs.empty:
+        return ""
+    sizes = {number(manifest.get("n_parameters")) for manifest in results.manifests} - {"–"}
+    counted = ((pairs["fact_id"], "fact"), (pairs["task"], "format"), (pairs["seed"], "seed"))
+    parts = [_plural(column.nunique(), name) for column, name in counted]
+    parts += [f"{size} parameters" for size in sorted(sizes)]
+    return f"This page: {', '.join(parts)}."
+
+
+def _plural(n: int, name: str) -> str:
+    return f"{n:,} {name}{'' if n == 1 else 's'}"
+
+
 def _outcome(results: Results) -> Html:
-    """The first row of the first three ids that have any."""
-    sentences = []
-    for published in PUBLISHED:
-        for row in own_rows(results, published)[:1]:
-            value = element("strong", value_text(row, published))
-            size = f" (n = {counts(row)}, seeds: {seeds(row)})"
-            sentences.append(join([row.get("quantity", published.quantity), ": ", value, size]))
-    if not sentences:
-        return Html("No study has been run on these models yet.")
-    return join(["Result: ", join(sentences[:3], "; "), "."])
+    findings = verdict(results)
+    if findings:
+        return element("ul", *[element("li", found) for found in findings], class_="verdict")
+    if results.summary or results.tables:
+        return element("p", "No verdict: the results lack figures that it needs; run the study ",
+                       "co_emergence again.")  # fmt: skip
+    return element("p", "No study has been run on these models yet.")
 
 
 def _missing(results: Results) -> Html:
     command = "python analyze.py study={} run=DIR"
     commands = [
-        element("li", STUDIES[name], " ", element("code", command.format(name)))
+        element(
+            "li",
+            STUDIES[name],
+            element("code", command.format(name)),
+            element("div", waiting(results, name), class_="waiting"),
+        )
         for name in results.missing
     ]
     if not commands:
@@ -139,7 +178,7 @@ def _failed(results: Results) -> Html:
         (results.facts.get(r.fact_id, r.fact_id), r.task, r.arm, r.seed, f"{r.prerequisite_step:,}")
         for r in first.itertuples()
     ]
-    header = ("Fact", "Not known in", "Arm", "Seed", "Could be from step")
+    header = ("Fact", "Not known in", "Arm", "Seed", "Testable from step")
     note = f"The first {len(rows)} of {len(usual):,} in the order of the facts' ids, not chosen."
     return join([element("p", note), table(header, rows)]) if rows else Html("")
 
@@ -159,9 +198,19 @@ def _runs(results: Results) -> Html:
     return join(
         [
             table(header, [_run(manifest) for manifest in results.manifests], class_="runs"),
+            *[_models(manifest) for manifest in results.manifests],
             element("p", element("small", with_what)) if with_what else "",
         ]
     )
+
+
+def _models(manifest: Row) -> Html:
+    """Of an analysis of models from elsewhere: which these were."""
+    models = manifest.get("models")
+    if not isinstance(models, list) or not models:
+        return Html("")
+    named = element("summary", f"{_plural(len(models), 'model')} of {manifest.get('run_id')}")
+    return element("details", named, element("ul", *[element("li", model) for model in models]))
 
 
 def _run(manifest: Row) -> tuple[object, ...]:

@@ -21,6 +21,11 @@ th, td { text-align: left; vertical-align: top; padding: .45em .7em;
   border-bottom: 1px solid var(--line); }
 th { background: var(--tint); white-space: nowrap; }
 .side-by-side { min-width: 68em; font-size: .82em; }
+.verdict { padding: .8em 1.2em .8em 2.2em; background: var(--tint); border-radius: 6px; }
+.verdict li { font-size: 1.05em; max-width: 52em; margin: .5em 0; }
+.waiting { color: var(--soft); font-size: .85em; }
+details { margin: 1em 0; }
+details > summary { cursor: pointer; color: var(--link); margin-bottom: .6em; }
 .value { white-space: nowrap; }
 .side-by-side th { white-space: normal; }
 .runs td { white-space: nowrap; }

@@ -13,6 +13,16 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS
 
+_ARMS = {
+    "all": "all arms",
+    "A0_full": "shown in all formats",
+    "A1_withheld_target": "shown in all but one",
+    "A2_single_source": "shown in one alone",
+    "A3_dose": "shown in one, 1 to 100 times",
+    "A4_order": "shown in two, in turn",
+    "A5_never": "never shown",
+    "unknown": "exposure not known",
+}
 _SPARE_COLOURS = ("#6A4C93", "#8C6D31", "#7F7F7F", "#637939")
 
 
@@ -33,6 +43,12 @@ def tasks_in_order(tasks: Iterable[str]) -> list[str]:
         return is_discriminative(task), known.index(task) if task in known else len(known), task
 
     return sorted(set(tasks), key=place)
+
+
+def arm_label(arm: str, between: str = "\n") -> str:
+    """The arm in words, and its name."""
+    words = _ARMS.get(arm)
+    return f"{words}{between}({arm})" if words and arm != "all" else words or arm
 
 
 def is_discriminative(task: str) -> bool:

@@ -47,7 +47,8 @@ PUBLISHED: tuple[Published, ...] = (
         "share of variance (η²) of fact × task, final model",
         "23 %, significant at all 105 checkpoints",
         _P1_CHECKPOINTS,
-        "logit and rank scale, paraphrases nested in task, exposure as covariate",
+        "facts permuted per format: the share if formats had no fact in common; logit and rank "
+        "scale, paraphrases nested in task, exposure as covariate",
         "The paper's denominator (with or without paraphrase noise) is not known to us, and "
         "unequal exposure by design adds to the interaction in our arms.",
         "co_emergence",
@@ -58,8 +59,8 @@ PUBLISHED: tuple[Published, ...] = (
         "discriminative sources 3–42 % (targets other than verification), generative 40–90 %",
         _P1_CHECKPOINTS,
         "number of facts in each cell, seen beside fresh option sets, single-source arm",
-        "Which formats showed a fact is unknown there and randomised here; option sets seen in "
-        "training can be answered by association.",
+        "Which formats showed a fact is unknown there and randomised here; formats may differ "
+        "in the number of documents; option sets seen in training can be answered by association.",
         "co_emergence",
     ),
     Published(
@@ -192,6 +193,7 @@ ARMS: dict[str, str] = {
     "A6_one_direction": "The inverse statement withheld for half the facts: reversal.",
     "A7_one_synonym": "The synonymous statement withheld for half the facts: synonymy.",
     "A8_wordings": "Shown once, repeated in one wording, or in many wordings.",
+    "unknown": "Of models from elsewhere: which formats showed these facts is not known.",
     "entity_only": "Shown only in formats that ask for the object.",
     "relation_only": "Shown only in formats that ask for the relation.",
     "both_sides": "Shown in formats that ask for the object and for the relation.",

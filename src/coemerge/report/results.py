@@ -14,7 +14,8 @@ from coemerge.report.published import STUDIES
 from coemerge.statistics.thresholds import THETA
 from coemerge.tables.store import read_metadata
 
-TABLES = ("pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls")
+TABLES = ("pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls",
+          "emergence_points", "emergence_order", "retention", "retention_fit")  # fmt: skip
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint
 USUAL_RULE = {"theta": THETA, "window": TO_THE_END, "sustained": "any"}
 Row = dict[str, Any]
@@ -35,6 +36,16 @@ class Results:
     def table(self, name: str) -> pd.DataFrame:
         """Empty where the study wrote none."""
         return self.tables.get(name, pd.DataFrame())
+
+    def named(self, name: str) -> Row:
+        """The row of the summary with this name; empty where the study has no such figure."""
+        return next((row for row in self.summary if row.get("name") == name), {})
+
+    def null(self, quantity: str, null: str, scale: str = "raw") -> Row:
+        """A row of the table ``nulls``; empty where it is not there or has no value."""
+        found = nulls_of(self.table("nulls"), quantity)
+        rows = pick(found, null=null, scale=scale).to_dict("records")
+        return {str(key): value for key, value in rows[0].items()} if rows else {}
 
 
 def read_results(directory: Path) -> Results:
@@ -62,6 +73,13 @@ def read_results(directory: Path) -> Results:
         facts=_facts(directory / "tables" / "facts.parquet"),
         code={name: version for name, version in code.items() if version},
     )
+
+
+def nulls_of(nulls: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Rows with a value; a table that does not tell quantities apart holds failure rates."""
+    if nulls.empty or ("quantity" not in nulls and quantity != "failure_rate"):
+        return nulls.iloc[:0]
+    return pick(nulls, quantity=quantity).dropna(subset=["value"])
 
 
 def pick(frame: pd.DataFrame, **values: object) -> pd.DataFrame:

@@ -1,17 +1,20 @@
 """The published figures beside our own, row by row, each with what must stand next to it."""
 
-from coemerge.report.markup import Html, element, interval, lines, number
+from coemerge.report.markup import Html, element, interval, join, lines, number, points
 from coemerge.report.published import PUBLISHED, Published
-from coemerge.report.results import Results, Row, pick
+from coemerge.report.results import Results, Row, nulls_of, pick
 
-_HEADER = ("Quantity", "Published", "Ours", "Value [low, high]", "n", "Seeds", "Controls",
+_HEADER = ("Quantity", "Published", "Ours", "Value [low, high]", "n", "Seeds, runs", "Controls",
            "Why they may differ")  # fmt: skip
+_NOTE = (
+    "n: of P1-a testable pairs of fact and format, of all; of P1-b cells; of P1-c pairs of a fact "
+    "and a target format. θ: the score above which a fact has emerged."
+)
 _NULLS = {
     "permutation": "facts permuted",
     "split_half": "split half",
     "exposure_matched": "exposure matched",
 }
-
 _VARIANTS = {
     ("logit", "plain"): "logit scale",
     ("rank", "plain"): "rank scale",
@@ -32,15 +35,48 @@ def own_rows(results: Results, published: Published) -> list[Row]:
 
 
 def side_by_side(results: Results) -> Html:
-    """All published rows, also those without results of ours; one line per result of ours."""
-    rows = [row for published in PUBLISHED for row in _rows(results, published)]
+    """One line per result of ours, the lesser ones folded away; figures of studies that were not
+    run are ``waiting``."""
+    main: list[Html] = []
+    lesser: list[Html] = []
+    for published in PUBLISHED:
+        rows = own_rows(results, published)
+        first = [row for row in rows if not _is_lesser(row)]
+        if first or published.study not in results.missing:
+            main += _lines(results, published, first)
+        if rest := [row for row in rows if _is_lesser(row)]:
+            lesser += _lines(results, published, rest)
+    if not main:
+        return Html("")
+    parts = [_table(main), element("p", element("small", _NOTE))]
+    if lesser:
+        title = element("summary", "The same with option sets that training showed together")
+        parts.append(element("details", title, _table(lesser)))
+    return join(parts)
+
+
+def waiting(results: Results, study: str) -> Html:
+    """What the papers report on a study that was not run."""
+    found = [published for published in PUBLISHED if published.study == study]
+    items = [
+        element("li", element("strong", p.id), f" {p.quantity}. Published: {p.value.rstrip('.')}.")
+        for p in found
+    ]
+    return element("ul", *items) if items and study in results.missing else Html("")
+
+
+def _is_lesser(row: Row) -> bool:
+    """Transfer with option sets that were seen; the difference with them is not."""
+    return "/seen/" in str(row.get("name", ""))
+
+
+def _table(rows: list[Html]) -> Html:
     head = element("tr", *[element("th", name, scope="col") for name in _HEADER])
-    body = element("table", element("thead", head), *rows, class_="side-by-side")
+    body = element("table", element("thead", head), element("tbody", *rows), class_="side-by-side")
     return element("div", body, class_="scroll", tabindex="0")
 
 
-def _rows(results: Results, published: Published) -> list[Html]:
-    own = own_rows(results, published)
+def _lines(results: Results, published: Published, own: list[Row]) -> list[Html]:
     span = {"rowspan": str(max(1, len(own)))}
     before = (
         element("td", element("strong", published.id), " ", published.quantity, **span),
@@ -53,7 +89,9 @@ def _rows(results: Results, published: Published) -> list[Html]:
         element("td", element("small", published.differs), **span),
     )
     if not own:
-        missing = element("td", f"not run (study {published.study})", class_="missing", colspan="4")
+        missing = element(
+            "td", f"not among the results of {published.study}", class_="missing", colspan="4"
+        )
         return [element("tr", *before, missing, *after)]
     own_cells = [_own_cells(row, published) for row in own]
     return [
@@ -63,23 +101,31 @@ def _rows(results: Results, published: Published) -> list[Html]:
 
 
 def _own_cells(row: Row, published: Published) -> list[Html]:
-    value = element("td", value_text(row, published), class_="value")
+    value = [element("div", value_text(row, published), class_="value")]
     if row.get("interval"):  # what the brackets are, where the study says
-        value = element(
-            "td", value_text(row, published), element("div", element("small", row["interval"]))
-        )
+        value.append(element("div", element("small", row["interval"])))
+    full = str(row.get("source") or "")
+    runs = element("small", short_source(full), title=full)
     return [
         element("td", row.get("quantity", published.quantity)),
-        value,
+        element("td", *value),
         element("td", counts(row), class_="value"),
-        element("td", seeds(row)),
+        element("td", seeds(row), element("div", runs) if full else ""),
     ]
 
 
+def short_source(source: str) -> str:
+    """``a and 3 more`` of a list of runs."""
+    first, *others = source.split(", ")
+    return f"{first} and {len(others)} more" if others else first
+
+
 def value_text(row: Row, published: Published) -> str:
-    """Fractions in percent where the paper's are. What is no fraction, as a statistic, is shown
-    as it is."""
+    """Fractions in percent where the paper's are, differences of them in points. What is no
+    fraction, as a statistic, is shown as it is."""
     value, low, high = (row.get(name) for name in ("value", "low", "high"))
+    if row.get("unit") == "points":
+        return points(value, low, high)
     known = [v for v in (value, low, high) if isinstance(v, int | float)]
     percent = published.percent and all(-2 <= v <= 2 for v in known)
     return interval(value, low, high, percent)
@@ -97,27 +143,32 @@ def seeds(row: Row) -> str:
 
 
 def _controls(results: Results, published: Published) -> Html:
-    measured = {"P1-a": _null_values, "P1-b": _other_scales}.get(published.id)
+    measured = {"P1-a": _failure_nulls, "P1-b": _interaction_controls}.get(published.id)
     found = measured(results) if measured else []
     return lines([*found, element("small", published.controls)])
 
 
-def _null_values(results: Results) -> list[str]:
-    return [
-        f"{_NULLS.get(str(row['null']), row['null'])}: "
-        f"{interval(row['value'], row.get('low'), row.get('high'), percent=True)}"
-        for row in results.table("nulls").to_dict("records")
-    ]
+def _failure_nulls(results: Results) -> list[str]:
+    rows = nulls_of(results.table("nulls"), "failure_rate").to_dict("records")
+    return [f"{_NULLS.get(str(row['null']), row['null'])}: {_null_value(row)}" for row in rows]
 
 
-def _other_scales(results: Results) -> list[str]:
+def _null_value(row: Row) -> str:
+    return interval(row["value"], row.get("low"), row.get("high"), percent=True)
+
+
+def _interaction_controls(results: Results) -> list[str]:
     """The interaction's share at the last step on other scales and in other models, mean over
-    seeds."""
+    seeds; and what it would be if formats had no fact in common."""
+    told = []
+    for scale in ("raw", "logit"):
+        if row := results.null("interaction_share", "permutation", scale):
+            told.append(f"facts permuted per format, {scale} scale: {_null_value(row)}")
     frame = results.table("variance")
     if frame.empty:
-        return []
+        return told
     last = pick(frame, component="interaction")
     last = last[last["step"] == last.groupby("seed")["step"].transform("max")]
     shares = pick(last, denominator="total").groupby(["scale", "model"])["eta_squared"].mean()
     known = {key: number(float(share), percent=True) for key, share in shares.dropna().items()}
-    return [f"{name}: {known[key]}" for key, name in _VARIANTS.items() if key in known]
+    return told + [f"{name}: {known[key]}" for key, name in _VARIANTS.items() if key in known]

@@ -1,6 +1,6 @@
 """How a score is made of a probability; free of heavy imports."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 BASES = ("full", "first", "cand")
 CHANCES = ("auto", "uniform", "answer_prior")
@@ -26,3 +26,10 @@ def check_score_config(config: ScoreConfig) -> None:
     for key, allowed in (("base", BASES), ("chance", CHANCES)):
         if getattr(config, key) not in allowed:
             raise ValueError(f"score.{key}: {getattr(config, key)!r} is not one of {allowed}")
+
+
+def settle_chance(config: ScoreConfig, balanced: bool) -> ScoreConfig:
+    """With ``auto`` replaced; ``balanced``: whether a world's answers are equally frequent."""
+    if config.chance != "auto":
+        return config
+    return replace(config, chance="uniform" if balanced else "answer_prior")

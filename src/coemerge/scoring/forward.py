@@ -58,9 +58,9 @@ def score_prompts(
     rank = torch.zeros(len(questions), dtype=torch.long)
     correct = torch.zeros(len(questions), dtype=torch.bool)
     device = next(model.parameters()).device
-    tokens_per_batch = tokens_per_batch or (2048 if device.type == "cpu" else 65_536)
+    sizes = [(len(q.ids), len(q.answer_ids)) for q in questions]
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
-        for index in _batches(questions, tokens_per_batch):
+        for index in equal_batches(sizes, device, tokens_per_batch):
             batch = [questions[i] for i in index]
             log_probs = _answer_log_probs(model, batch, device)
             first = log_probs[:, 0]
@@ -98,28 +98,33 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _batches(questions: Sequence[Question], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices of questions with equally long prompts and equally long answers."""
+def equal_batches(
+    sizes: Sequence[tuple[int, int]], device: torch.device, tokens_per_batch: int | None = None
+) -> Iterator[list[int]]:
+    """Indices of items of equal size: (tokens of the prompt, of the answer)."""
+    tokens_per_batch = tokens_per_batch or (2048 if device.type == "cpu" else 65_536)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, question in enumerate(questions):
-        groups[len(question.ids), len(question.answer_ids)].append(index)
+    for index, size in enumerate(sizes):
+        groups[size].append(index)
     for (n_prompt, n_answer), members in sorted(groups.items()):
-        size = max(1, tokens_per_batch // (n_prompt + n_answer - 1))
-        for start in range(0, len(members), size):
-            yield members[start : start + size]
+        at_once = max(1, tokens_per_batch // (n_prompt + n_answer - 1))
+        for start in range(0, len(members), at_once):
+            yield members[start : start + at_once]
 
 
 def _answer_log_probs(model: nn.Module, batch: Sequence[Question], device: torch.device) -> Tensor:
     """Log-probabilities at the answer positions, [B, n_answer, d_vocab]."""
     n_answer = len(batch[0].answer_ids)
     ids = torch.tensor([[*q.ids, *q.answer_ids[:-1]] for q in batch], device=device)
-    options = {"logits_to_keep": n_answer} if _can_keep(model) else {}
+    options = keep_logits(model, n_answer)
     logits = model(input_ids=ids, use_cache=False, **options).logits
     return logits[:, -n_answer:].float().log_softmax(-1)
 
 
-def _can_keep(model: nn.Module) -> bool:
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
+def keep_logits(model: nn.Module, n: int) -> dict[str, int]:
+    """Arguments that spare the unembedding of all but the last ``n`` positions, where known."""
+    known = "logits_to_keep" in inspect.signature(model.forward).parameters
+    return {"logits_to_keep": n} if known else {}
 
 
 def _candidate_share(first: Tensor, chosen: Tensor, batch: Sequence[Question]) -> Tensor:

@@ -7,12 +7,15 @@ import numpy as np
 from scipy import stats
 from scipy.ndimage import gaussian_filter1d
 
+from coemerge.statistics.intervals import BOOTSTRAP_DRAWS
 from coemerge.statistics.thresholds import THETA
 
 Rule = Literal["fixed", "relative", "stable", "knee"]
 
 _SHARE_OF_MAXIMUM = 0.5
 _IN_A_ROW = 3
+_FEWEST = 3  # items that can be said to have an order
+_CHUNK = 2**20  # values resampled at once, which bounds the memory
 _ON_THE_CHORD = 1e-12  # relative to the largest value: closer than this is rounding
 
 
@@ -67,11 +70,55 @@ def order_correlation(
     Items that never emerge (None) share the bottom rank, behind all others. NaN with fewer than
     three items or if one list has no order. Raises ValueError if the lists differ in length.
     """
-    if len(first) != len(second):
-        raise ValueError(f"the lists have {len(first)} and {len(second)} items")
-    ranks = [
-        stats.rankdata([np.inf if x is None else x for x in points]) for points in (first, second)
-    ]
-    if len(first) < 3 or any(np.ptp(rank) == 0 for rank in ranks):
+    ranks = [stats.rankdata(points) for points in _together(first, second)]
+    if len(first) < _FEWEST or any(np.ptp(rank) == 0 for rank in ranks):
         return np.nan, np.nan
     return float(stats.spearmanr(*ranks).statistic), float(stats.kendalltau(*ranks).statistic)
+
+
+def order_interval(
+    first: Sequence[int | None],
+    second: Sequence[int | None],
+    seed: int = 0,
+    draws: int = BOOTSTRAP_DRAWS,
+) -> tuple[float, float]:
+    """95 % percentile interval of the rho of ``order_correlation``: items are resampled.
+
+    Draws in which one list has no order are left out; NaN where the rho itself is undefined.
+    """
+    levels = [np.unique(points, return_inverse=True)[1] for points in _together(first, second)]
+    n = len(first)
+    if n < _FEWEST or any(level.max() == 0 for level in levels):
+        return np.nan, np.nan
+    rng, at_once, found = np.random.default_rng(seed), max(1, _CHUNK // n), []
+    for start in range(0, draws, at_once):
+        picks = rng.integers(n, size=(min(at_once, draws - start), n))
+        x, y = (_centred_ranks(level[picks]) for level in levels)
+        with np.errstate(invalid="ignore"):
+            found.append((x * y).sum(axis=1) / np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
+    low, high = np.nanquantile(np.concatenate(found), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _together(
+    first: Sequence[int | None], second: Sequence[int | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both lists as numbers, infinite where an item never emerges."""
+    if len(first) != len(second):
+        raise ValueError(f"the lists have {len(first)} and {len(second)} items")
+    x, y = (np.array([np.inf if p is None else p for p in points]) for points in (first, second))
+    return x, y
+
+
+def _centred_ranks(levels: np.ndarray) -> np.ndarray:
+    """Ranks within each row of ``levels`` [D, n] (0, 1, ...), less their mean; ties share theirs.
+
+    From the counts of each level, as there are few of them: an item's rank is the number of items
+    below its level and half of those at it.
+    """
+    n_rows, n = levels.shape
+    n_levels = int(levels.max()) + 1
+    flat = levels + n_levels * np.arange(n_rows)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=n_rows * n_levels).reshape(n_rows, n_levels)
+    middles = np.cumsum(counts, axis=1) - counts / 2
+    return np.take_along_axis(middles, levels, axis=1) - n / 2

@@ -1,4 +1,5 @@
 """One question per folder, answered from checkpoints and tables.
 
-``shared`` (a run's scores as arrays), ``co_emergence`` (do facts emerge across tasks?).
+``shared`` (scores of a series of models, as arrays), ``co_emergence`` (do facts emerge
+across tasks?).
 """

@@ -108,11 +108,29 @@ class VarianceRecord:
 
 @dataclass(frozen=True, slots=True)
 class NullsRecord:
-    """results/co_emergence/nulls.parquet: failure rates to expect without the effect."""
+    """results/co_emergence/nulls.parquet: values to expect without the effect."""
 
     table: ClassVar[str] = "nulls"
-    null: str = column("permutation, split_half or exposure_matched", key=True)
-    value: float = column("mean failure rate")
+    quantity: str = column("failure_rate, interaction_share (last step) or score", key=True)
+    scale: str = column("of the scores: raw or logit", key=True)
+    null: str = column("permutation, split_half, exposure_matched or never_shown", key=True)
+    value: float = column("mean of the quantity, pooled over seeds")
     low: float = column("2.5 % of the draws, or of the interval")
     high: float = column("97.5 %")
-    n: int = column("draws, or pairs")
+    n: int = column("draws; pairs (exposure_matched), facts (never_shown)")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersRecord:
+    """results/co_emergence/answers.parquet: what the models answer by themselves (methods 2.5)."""
+
+    table: ClassVar[str] = "answers"
+    seed: int = column("seed of the run", key=True)
+    step: int = column("optimizer step", key=True)
+    fact_id: str = column("fact", key=True)
+    task: str = column("task format", key=True)
+    n_prompts: int = column("prompts: held-out paraphrases, fresh option sets, all rotations")
+    first_token: float = column("share whose top-1 token is the answer's first")
+    full_answer: float = column("share for which greedy decoding says the whole answer")
+    tolerant: float = column("share with a top-1 token that begins the answer, or the answer "
+                             "within the first three generated tokens")  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from coemerge.tables import co_emergence_records as co_emergence
+from coemerge.tables import dynamics_records as dynamics
 from coemerge.tables.columns import column
 
 SCHEMA_VERSION = 1
@@ -184,6 +185,12 @@ RECORDS: dict[str, type] = {
         co_emergence.CurvesRecord,
         co_emergence.VarianceRecord,
         co_emergence.NullsRecord,
+        dynamics.EmergencePointsRecord,
+        dynamics.EmergenceOrderRecord,
+        dynamics.EffectivityRecord,
+        dynamics.RetentionRecord,
+        dynamics.RetentionFitRecord,
+        co_emergence.AnswersRecord,
     )
 }
 

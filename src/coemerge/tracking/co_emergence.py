@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from coemerge.statistics.thresholds import THETA
-from coemerge.studies.co_emergence.pairs import ALL, SINGLE
+from coemerge.studies.co_emergence.runs import ALL, SINGLE
 from coemerge.tracking.names import FAILURE_RATE, INTERACTION_SHARE, transfer
 
 Row = Mapping[str, Any]

@@ -2,15 +2,22 @@
 
 from dataclasses import dataclass, field
 
+from coemerge.prompts.tasks import CORE_TASKS, get_task
+
 
 @dataclass
 class CoEmergenceConfig:
     """``thetas``: emergence thresholds, the first for figures; ``windows``: checkpoints that a
-    target may take to follow (-1: to the end); ``paraphrases`` asked per fact and task."""
+    target may take to follow (-1: to the end); ``paraphrases`` asked per fact and task; ``tasks``
+    null: all that there are; ``checkpoints``: at most so many, spread over training (null: all);
+    ``answers``: whether models also answer by themselves, for three accuracies."""
 
     thetas: list[float] = field(default_factory=lambda: [0.6, 0.4, 0.8])
     windows: list[int] = field(default_factory=lambda: [-1, 0, 1, 2, 4, 8, 16])
     paraphrases: int = 3
+    tasks: list[str] | None = None
+    checkpoints: int | None = None
+    answers: bool = True
     null_draws: int = 200
     bootstrap_draws: int = 10_000
     seed: int = 0
@@ -22,6 +29,16 @@ class CoEmergenceConfig:
                 raise ValueError(f"study.thetas: {theta} is not between 0 and 1")
         if not self.thetas or not self.windows or min(self.windows) < -1:
             raise ValueError("study.thetas and study.windows: name some; windows are -1, 0, 1, ...")
-        for name in ("paraphrases", "null_draws", "bootstrap_draws"):
+        for task in self.tasks or ():
+            get_task(task)
+        if len(self.tasks or CORE_TASKS) < 2:
+            raise ValueError(f"study.tasks: co-emergence needs two tasks, got {self.tasks}")
+        if self.checkpoints is not None and self.checkpoints < 2:
+            raise ValueError(f"study.checkpoints: needs at least 2, got {self.checkpoints}")
+        if self.paraphrases < 2:
+            raise ValueError(
+                f"study.paraphrases: the noise needs at least 2, got {self.paraphrases}"
+            )
+        for name in ("null_draws", "bootstrap_draws"):
             if getattr(self, name) < 1:
                 raise ValueError(f"study.{name}: must be positive, got {getattr(self, name)}")

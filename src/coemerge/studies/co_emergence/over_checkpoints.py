@@ -47,7 +47,10 @@ def curve_rows(run: Scores, theta: float) -> Rows:
 
 
 def variance_rows(run: Scores) -> Rows:
-    """Shares of variance at every checkpoint, with F, p, and q over checkpoints."""
+    """Shares of variance at every checkpoint, with F, p, and q over checkpoints; none where there
+    is a single fact, task or paraphrase."""
+    if min(run.score.shape[:3]) < 2:
+        return []
     rows: Rows = []
     for q, step in enumerate(run.steps):
         for scale, model, parts in _decompositions(run, q):

@@ -1,18 +1,28 @@
 """All tables of the study, by the name of their record."""
 
+from collections.abc import Sequence
+
+from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.over_checkpoints import curve_rows, variance_rows
-from coemerge.studies.co_emergence.pairs import CoEmergence, Rows
+from coemerge.studies.co_emergence.pairs import Failures
+from coemerge.studies.co_emergence.runs import Rows
+from coemerge.studies.co_emergence.transfer import Transfer
+from coemerge.studies.shared.scored import Scores
 
 
-def co_emergence_tables(study: CoEmergence) -> dict[str, Rows]:
-    """Rows by table; columns are documented in ``tables.co_emergence_records``."""
-    theta = study.config.thetas[0]
+def co_emergence_tables(runs: Sequence[Scores], config: CoEmergenceConfig) -> dict[str, Rows]:
+    """Rows by table; columns are documented in ``tables.co_emergence_records``.
+
+    Raises ValueError where runs cannot be taken together.
+    """
+    failures, transfer = Failures(runs, config), Transfer(runs, config)
+    theta = config.thetas[0]
     return {
-        "pairs": study.pairs(),
-        "failure": study.failure(),
-        "matrix": study.matrix(),
-        "transfer": study.transfer(),
-        "nulls": study.nulls(),
-        "curves": [row for run in study.runs for row in curve_rows(run, theta)],
-        "variance": [row for run in study.runs for row in variance_rows(run)],
+        "pairs": failures.pairs(),
+        "failure": failures.failure(),
+        "matrix": transfer.matrix(),
+        "transfer": transfer.by_exposures(),
+        "nulls": failures.nulls(),
+        "curves": [row for run in runs for row in curve_rows(run, theta)],
+        "variance": [row for run in runs for row in variance_rows(run)],
     }

@@ -1,0 +1,192 @@
+"""What a study reads: the scores of a run's checkpoints, or of models from elsewhere."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coemerge.app.analysis import Series
+from coemerge.app.run_directory import read_run_manifest
+from coemerge.corpus.builder import DatasetBuilder
+from coemerge.corpus.dataset import open_dataset
+from coemerge.corpus.records import write_prompts
+from coemerge.lm.base import CONTEXT_KEYS
+from coemerge.lm.series import Member
+from coemerge.prompts.encoding import Encoder
+from coemerge.prompts.tasks import TASKS
+from coemerge.studies.shared.scored import Scores, arrange
+from coemerge.studies.shared.scoring import Questions, SeriesScorer, known_scores
+from coemerge.tables.store import read_table
+
+log = logging.getLogger(__name__)
+UNKNOWN_ARM = "unknown"  # which formats showed a fact is not known of models from elsewhere
+
+
+@dataclass(frozen=True)
+class Source:
+    """A series with what to ask it. ``facts``: columns of ``FactRecord`` and their arms;
+    ``exposure``: the ledger that training kept; ``manifest``: the report's row on it."""
+
+    series: Series
+    questions: Questions
+    facts: pd.DataFrame
+    manifest: dict[str, Any]
+    known: pd.DataFrame | None = None
+    exposure: pd.DataFrame | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.series.name
+
+    @property
+    def seed(self) -> int:
+        return self.series.seed
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        asked = set(self.questions.fresh["task"].to_pylist())
+        return [task for task in TASKS if task in asked]
+
+
+def open_source(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
+    """Raises ValueError naming what is missing or was changed; scores nothing."""
+    source = _of_run if series.run else _elsewhere
+    opened = source(series, paraphrases, tasks)
+    unknown = set(tasks or ()) - set(opened.tasks)
+    if unknown:
+        raise ValueError(
+            f"study.tasks: {series.name} is not asked {', '.join(sorted(unknown))}, but "
+            f"{', '.join(opened.tasks)}"
+        )
+    if len(opened.tasks) < 2:
+        raise ValueError(f"{series.name} is asked {opened.tasks}: co-emergence needs two tasks")
+    frame = opened.questions.fresh.select(["fact_id", "task", "template_id"]).to_pandas()
+    asked = frame.groupby(["fact_id", "task"])["template_id"].nunique()
+    if asked.min() < 2:
+        fact, task = asked.idxmin()
+        raise ValueError(
+            f"{series.name}: {fact} has {asked.min()} held-out paraphrase in {task}; the study "
+            "needs two: train with prompts.n_held_out=3, or leave the task out (study.tasks)"
+        )
+    return opened
+
+
+def read_scores(source: Source, device: str, n_checkpoints: int | None) -> Scores:
+    """Scores the models that were not scored yet, ``n_checkpoints`` of them at most."""
+    members = spread(source.series.members, n_checkpoints)
+    rows = _scorer(source, device).scores(members, source.known)
+    facts = source.facts[["fact_id", "relation", "arm"]]
+    return arrange(source.series.name, source.series.seed, facts, rows, source.exposure)
+
+
+def read_answers(source: Source, device: str, n_checkpoints: int | None) -> pd.DataFrame:
+    """What models say by themselves (``AnswersRecord``): a run's last checkpoint, or each model
+    from elsewhere."""
+    members = source.series.members[-1:]
+    if source.series.run is None:
+        members = spread(source.series.members, n_checkpoints)
+    return _scorer(source, device).answers(members).assign(seed=source.series.seed)
+
+
+def spread(members: list[Member], n: int | None) -> list[Member]:
+    """At most ``n`` of them, evenly over the series, first and last included."""
+    if n is None or n >= len(members):
+        return members
+    picked = np.unique(np.linspace(0, len(members) - 1, n).round().astype(int))
+    return [members[i] for i in picked]
+
+
+def _scorer(source: Source, device: str) -> SeriesScorer:
+    return SeriesScorer(source.questions, source.series.cache, device)
+
+
+def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
+    assert series.run is not None
+    manifest = read_run_manifest(series.run) or {}
+    dataset = open_dataset(Path(manifest["data_directory"]))
+    if dataset.content_hash != manifest["data_hash"]:
+        raise ValueError(
+            f"{dataset.directory} is not the data set of {series.run} any more (hash "
+            f"{dataset.content_hash}, expected {manifest['data_hash']}): build it again"
+        )
+    tables = series.run / "tables"
+    for name, callback in (("facts", "any"), ("exposure", "exposure")):
+        if not (tables / f"{name}.parquet").is_file():
+            raise ValueError(
+                f"{tables / name}.parquet: missing; train again with callbacks ({callback})"
+            )
+    return Source(
+        series=series,
+        questions=Questions(dataset.prompts, dataset.tokenizer, series.score, paraphrases, tasks),
+        facts=pq.read_table(tables / "facts.parquet").to_pandas(),
+        manifest=manifest,
+        known=known_scores(series.run),
+        exposure=pq.read_table(tables / "exposure.parquet").to_pandas(),
+    )
+
+
+def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
+    """Every paraphrase counts as held out, and every option set as fresh: these models were not
+    trained on ours."""
+    assert series.questions is not None
+    builder = DatasetBuilder(series.questions)
+    tokenizer = builder.tokenizer()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prompts.parquet"
+        write_prompts(path, builder.prompts(Encoder(tokenizer, series.chat)), {})
+        prompts = read_table(path)
+    for reason, count in builder.notes.items():
+        if count:
+            log.info("questions: %s: %s", reason, f"{count:,}")
+    prompts = prompts.filter(pa.array(np.array(prompts["options"].to_pylist()) != "seen"))
+    place = prompts.schema.get_field_index("split")
+    held_out = pa.array(["held_out_templates"] * len(prompts))
+    prompts = prompts.set_column(place, prompts.schema.field("split"), held_out)
+    _check_context(prompts, series.members)
+    asked = set(prompts["fact_id"].to_pylist())
+    facts = [fact for fact in builder.world.facts if fact.fact_id in asked]
+    return Source(
+        series=series,
+        questions=Questions(prompts, tokenizer, series.score, paraphrases, tasks),
+        facts=pd.DataFrame(
+            {
+                "fact_index": np.arange(len(facts)),
+                "fact_id": [fact.fact_id for fact in facts],
+                "relation": [fact.relation_id for fact in facts],
+                "subject": [fact.subject for fact in facts],
+                "object": [fact.object for fact in facts],
+                "arm": UNKNOWN_ARM,
+                "detail": "",
+                "root_id": [fact.root_id for fact in facts],
+            }
+        ),
+        manifest={
+            "run_id": series.name,
+            "seed": series.seed,
+            "steps": series.members[-1].step,
+            "models": [f"{member.name} ({member.directory})" for member in series.members],
+        },
+    )
+
+
+def _check_context(prompts: pa.Table, members: Sequence[Member]) -> None:
+    """Raises ValueError if the longest question does not fit a model."""
+    lengths = zip(prompts["ids"].to_pylist(), prompts["answer_ids"].to_pylist(), strict=True)
+    longest = max(len(ids) + len(answer) for ids, answer in lengths)
+    for member in members:
+        config = json.loads((member.directory / "config.json").read_text(encoding="utf-8"))
+        context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
+        if context is not None and context < longest:
+            raise ValueError(
+                f"model.path: {member.directory} has a context of {context} tokens, the longest "
+                f"question takes {longest}"
+            )

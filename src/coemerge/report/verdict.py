@@ -1,0 +1,143 @@
+"""What came out, in plain words; every word that judges follows from numbers by a rule here."""
+
+from coemerge.report.markup import Html, element, interval, join, number, points
+from coemerge.report.results import Results, Row
+from coemerge.statistics.thresholds import THETA
+
+# Beside a published difference of tens of points, one that is surely smaller than this is none.
+MARGIN = 0.10
+NEAR_ZERO = 0.05  # of a failure rate, and of a score (T-X1)
+_WITHIN = ("generative/generative", "discriminative/discriminative")
+_ACROSS = ("generative/discriminative", "discriminative/generative")
+
+
+def judge(low: float | None, high: float | None) -> str:
+    """Whether the published direction, a difference above 0, shows in an interval of ours."""
+    if low is None or high is None:
+        return "undecided (no interval)"
+    if low > 0:
+        return "replicates"
+    if high < 0:
+        return "does not replicate (it is the other way round)"
+    if high < MARGIN:
+        return f"does not replicate (the difference is below {100 * MARGIN:.0f} points)"
+    return "undecided (interval includes 0)"
+
+
+def is_at_chance(score: float, low: float, high: float) -> bool:
+    """T-X1: no further from 0 than 0.05 or two standard errors, and 0 inside the interval. Half an
+    interval of 95 % is about two standard errors."""
+    return abs(score) <= max(NEAR_ZERO, (high - low) / 2) and low <= 0 <= high
+
+
+def verdict(results: Results) -> list[Html]:
+    """One paragraph per finding, the main one first; empty without a study."""
+    parts = (_asymmetry, _kinds, _failures, _interaction, _never)
+    return [found for part in parts if (found := part(results))]
+
+
+def _finding(headline: str, *sentences: str) -> Html:
+    told = " ".join(sentence for sentence in sentences if sentence)
+    return join([element("strong", headline), " ", told])
+
+
+def _asymmetry(results: Results) -> Html:
+    published = (
+        "Published: from generative sources 40–90 % of facts show in another format, from "
+        "discriminative ones 3–42 %."
+    )
+    one, other = (results.named(f"transfer/exposed/fresh/{kinds}") for kinds in _ACROSS)
+    fresh, seen = (results.named(f"difference/exposed/{options}") for options in ("fresh", "seen"))
+    if not fresh:
+        one, other = (results.named(f"transfer/emerged/fresh/{kinds}") for kinds in _ACROSS)
+        if not (one and other):
+            return Html("")
+        return _finding(
+            "The published asymmetry: not tested. No facts were shown in one format alone.",
+            published,
+            f"Of facts known in a source, generative → discriminative {share(one)}, discriminative "
+            f"→ generative {share(other)}.",
+        )
+    return _finding(
+        f"The published asymmetry: {judge(fresh.get('low'), fresh.get('high'))}.",
+        published,
+        "Here, of facts shown in one format alone (arm A2), generative → discriminative "
+        f"{share(one)}, discriminative → generative {share(other)}: a difference of "
+        f"{_points(fresh)}." if one and other else f"Here the difference is {_points(fresh)}.",
+        f"With answer options that training showed together it is {_points(seen)}: "
+        f"{judge(seen.get('low'), seen.get('high'))}." if seen else "",
+    )  # fmt: skip
+
+
+def _kinds(results: Results) -> Html:
+    """Whether facts stay within the kind of format that showed them, where it is clear."""
+    within, across = (
+        [results.named(f"transfer/exposed/fresh/{kinds}") for kinds in pairs]
+        for pairs in (_WITHIN, _ACROSS)
+    )
+    lows = [row["low"] for row in within if row.get("low") is not None]
+    highs = [row["high"] for row in across if row.get("high") is not None]
+    if len(lows) + len(highs) < 4:
+        return Html("")
+    apart = min(lows) > max(highs)
+    headline = "Facts stay within their kind of format." if apart else "Within a kind of format:"
+    return _finding(
+        headline,
+        f"From one generative format to another: {share(within[0])}; from one discriminative "
+        f"format to another: {share(within[1])}.",
+    )
+
+
+def _failures(results: Results) -> Html:
+    all_arms, everywhere, single = (
+        results.named(f"failure/{THETA:g}/{arm}") for arm in ("all", "A0_full", "A2_single_source")
+    )
+    if all_arms.get("value") is None:
+        return Html("")
+    shown = single_text = ""
+    if (rate := everywhere.get("value")) is not None:
+        near = "near 0, as it should be" if rate <= NEAR_ZERO else "not near 0: not all was learned"
+        shown = f"Shown in every format (control, A0): {share(everywhere)}, {near}."
+    if single.get("value") is not None:
+        single_text = f"Shown in one format alone (A2): {share(single)}."
+    return _finding(
+        f"{share(all_arms)} of {number(all_arms.get('n'))} testable pairs fail to co-emerge.",
+        "Published: 47.9 %.", shown, single_text,
+    )  # fmt: skip
+
+
+def _interaction(results: Results) -> Html:
+    row = results.named("interaction/raw/total")
+    if row.get("value") is None:
+        return Html("")
+    null = results.null("interaction_share", "permutation")
+    expected = (
+        f"It would be {number(null['value'], percent=True)} if formats had nothing of a fact in "
+        "common."
+        if null else ""
+    )  # fmt: skip
+    return _finding(
+        f"The pair of fact and format explains {share(row)} of the variance of scores.",
+        "Published: 23 %.", expected,
+    )  # fmt: skip
+
+
+def _never(results: Results) -> Html:
+    null = results.null("score", "never_shown")
+    if not null or null["low"] != null["low"]:  # NaN: a single fact
+        return Html("")
+    value, low, high = (float(null[name]) for name in ("value", "low", "high"))
+    where = "at chance" if is_at_chance(value, low, high) else "not at chance"
+    told = f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    return _finding(
+        f"Facts that were never shown (control, A5) score {where}:",
+        f"{told}, where 0 is chance and 1 is certain ({number(null['n'])} facts).",
+    )
+
+
+def share(row: Row) -> str:
+    return interval(row.get("value"), row.get("low"), row.get("high"), percent=True)
+
+
+def _points(row: Row) -> str:
+    return points(row.get("value"), row.get("low"), row.get("high"))

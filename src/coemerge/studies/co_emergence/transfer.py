@@ -1,0 +1,187 @@
+"""What training in one task gives the others (methods 2.4, 3.3): the matrix from source to target,
+transfer between kinds of tasks, and its dose response. Rows of ``tables.co_emergence_records``."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from coemerge.prompts.tasks import get_task
+from coemerge.statistics.co_emergence import is_competent
+from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
+from coemerge.studies.co_emergence.config import CoEmergenceConfig
+from coemerge.studies.co_emergence.runs import (
+    ALL,
+    NEVER,
+    POOLED,
+    SINGLE,
+    Rows,
+    arms_of,
+    check_scores,
+    draws_of,
+    interval,
+    of_arm,
+)
+from coemerge.studies.shared.scored import Scores
+
+KINDS = ("generative", "discriminative")
+DIFFERENCE = "difference"  # in place of a target: of the rates of two pairs of kinds
+
+
+class Transfer:
+    """Tables of transfer, one method each."""
+
+    def __init__(self, runs: Sequence[Scores], config: CoEmergenceConfig) -> None:
+        check_scores(runs)
+        self.runs = runs
+        self.config = config
+
+    def matrix(self) -> Rows:
+        """P(target | source) at the last checkpoint, for facts exposed in the source or emerged in
+        it, by arm and kind of option sets."""
+        rows: Rows = []
+        for theta in self.config.thetas:
+            for options in ("fresh", "seen"):
+                for basis in ("exposed", "emerged"):
+                    for arm in (ALL, *arms_of(self.runs)):
+                        rows += self._transfers(theta, options, basis, arm)
+        return rows
+
+    def _transfers(self, theta: float, options: str, basis: str, arm: str) -> Rows:
+        tasks = self.runs[0].tasks
+        cells = list(itertools.permutations(range(len(tasks)), 2))
+        pooled = [_known(run, theta, basis, arm, options, cells) for run in self.runs]
+        rows = []
+        for column, (s, t) in enumerate(cells):
+            known = [values[:, [column]] for values in pooled]
+            if n := _count(known):
+                estimate = hierarchical_rate(known, self.config.seed, draws_of(self.config, theta))
+                rows.append(
+                    {
+                        "basis": basis,
+                        "theta": theta,
+                        "source": tasks[s],
+                        "target": tasks[t],
+                        "arm": arm,
+                        "options": options,
+                        **interval(estimate, "rate"),
+                        "n": n,
+                    }
+                )
+        return rows
+
+    def by_kind(self) -> Rows:
+        """Transfer between kinds of tasks, pooled over their cells: of facts shown in the source
+        alone (arm A2), and of facts of any arm that have emerged on the source. Of the former also
+        by how much generative sources transfer further to the other kind (``target`` difference).
+        """
+        rows: Rows = []
+        for basis, arm in (("exposed", SINGLE), ("emerged", ALL)):
+            for options in ("fresh", "seen"):
+                names = {"basis": basis, "arm": arm, "options": options}
+                found = {
+                    kinds: self._between(*kinds, **names)
+                    for kinds in itertools.product(KINDS, KINDS)
+                }
+                for (source, target), known in found.items():
+                    if n := _count(known):
+                        draws = self.config.bootstrap_draws
+                        estimate = hierarchical_rate(known, self.config.seed, draws)
+                        cell = {"n": n, "n_facts": estimate.n, **interval(estimate, "rate")}
+                        rows.append({**names, "source": source, "target": target, **cell})
+                ways = [found[KINDS], found[KINDS[::-1]]]
+                if basis == "exposed" and all(map(_count, ways)):
+                    rows.append({**names, "source": "generative", **self._difference(*ways)})
+        return rows
+
+    def _between(
+        self, source: str, target: str, basis: str, arm: str, options: str
+    ) -> list[np.ndarray]:
+        """``_known`` per run, for the cells of two kinds."""
+        kinds = [get_task(task).kind for task in self.runs[0].tasks]
+        pairs = itertools.permutations(range(len(kinds)), 2)
+        cells = [(s, t) for s, t in pairs if (kinds[s], kinds[t]) == (source, target)]
+        theta = self.config.thetas[0]
+        return [_known(run, theta, basis, arm, options, cells) for run in self.runs]
+
+    def _difference(self, one: list[np.ndarray], other: list[np.ndarray]) -> dict[str, Any]:
+        """Of two rates; facts count for both, and are resampled once."""
+        tables = [np.hstack([_tally(a), _tally(b)]) for a, b in zip(one, other, strict=True)]
+        facts = [table[table[:, [1, 3]].any(axis=1)] for table in tables]
+        estimate = hierarchical_bootstrap(
+            facts, _difference_of_rates, self.config.seed, self.config.bootstrap_draws
+        )
+        n = _count(one) + _count(other)
+        return {"target": DIFFERENCE, **interval(estimate, "rate"), "n": n, "n_facts": estimate.n}
+
+    def by_exposures(self) -> Rows:
+        """T[s -> t]: mean score on t of facts shown in s alone, by number of exposures, and that of
+        facts never shown (methods 2.4)."""
+        rows: Rows = []
+        tasks = self.runs[0].tasks
+        for s, source in enumerate(tasks):
+            for dose in sorted({int(x) for run in self.runs for x in _alone(run, s)} - {0}):
+                for t, target in enumerate(tasks):
+                    shown = [run.mean[_alone(run, s) == dose, t, -1] for run in self.runs]
+                    never = [run.mean[of_arm(run, NEVER), t, -1] for run in self.runs]
+                    if not sum(map(len, shown)):
+                        continue
+                    draws = self.config.bootstrap_draws
+                    estimate = hierarchical_bootstrap(shown, seed=self.config.seed, draws=draws)
+                    floor = float(np.concatenate(never).mean()) if sum(map(len, never)) else np.nan
+                    rows.append(
+                        {
+                            "seed": self.runs[0].seed if len(self.runs) == 1 else POOLED,
+                            "source": source,
+                            "target": target,
+                            "exposures": dose,
+                            **interval(estimate, "score"),
+                            "never": floor,
+                            "n": estimate.n,
+                        }
+                    )
+        return rows
+
+
+def _known(
+    run: Scores, theta: float, basis: str, arm: str, options: str, cells: list[tuple[int, int]]
+) -> np.ndarray:
+    """Whether each fact of the basis is known on the target of each (source, target), [F, cells];
+    NaN where the fact does not count or the target is not competent."""
+    last = _last(run, options)
+    emerged = last > theta
+    competent = is_competent(run.mean > theta)[:, -1]
+    chosen = emerged if basis == "emerged" else run.exposures[..., -1] > 0
+    chosen = chosen & of_arm(run, arm)[:, None] & np.isfinite(last)
+    known = np.full((len(last), len(cells)), np.nan)
+    for column, (s, t) in enumerate(cells):
+        counts = chosen[:, s] & competent[t] & np.isfinite(last[:, t])
+        known[counts, column] = emerged[counts, t]
+    return known
+
+
+def _count(known: list[np.ndarray]) -> int:
+    return sum(int(np.isfinite(values).sum()) for values in known)
+
+
+def _last(run: Scores, options: str) -> np.ndarray:
+    return run.seen if options == "seen" else run.mean[..., -1]
+
+
+def _alone(run: Scores, source: int) -> np.ndarray:
+    """Documents in the source, [F]; 0 for facts that were shown elsewhere too."""
+    counts = run.exposures[..., -1]
+    others = counts.sum(axis=1) - counts[:, source]
+    return np.where(others == 0, counts[:, source], 0).astype(int)
+
+
+def _tally(known: np.ndarray) -> np.ndarray:
+    """Cells known and cells that count of each fact, [F, 2]."""
+    return np.stack([np.nansum(known, axis=1), np.isfinite(known).sum(axis=1)], axis=1)
+
+
+def _difference_of_rates(facts: np.ndarray) -> float:
+    """Of two tallies side by side [F, 4]; NaN where one has no cell."""
+    known, cells, other_known, other_cells = facts.sum(axis=0)
+    return known / cells - other_known / other_cells if cells and other_cells else np.nan
