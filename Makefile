@@ -2,12 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNS := artifacts/runs
 SYSTEM_PATH := $(PATH)
 # Child processes (DVC stages among them) take `python` from PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all lint format type bench repro report clean
+.PHONY: help setup train seeds test test-all lint format type bench repro report clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +29,13 @@ $(STAMP): requirements.txt constraints.txt pyproject.toml
 
 train: setup ## run the main job, fact_injection; continues where it stopped (ARGS="key=value ...")
 	$(BIN)/python train.py experiment=fact_injection resume=true $(ARGS)
+
+seeds: setup ## three seeds, a Llama shape and a wider model, side by side in one report (an hour on 2 cores)
+	$(BIN)/python train.py -m experiment=fact_injection seed=0,1,2 resume=true
+	$(BIN)/python train.py experiment=fact_injection model=llama_small run_id=llama_small resume=true
+	$(BIN)/python train.py experiment=fact_injection model.config.n_embd=192 model.config.n_head=6 run_id=wide resume=true
+	$(BIN)/python analyze.py study=co_emergence name=seeds run='[$(RUNS)/fact_injection-seed0,$(RUNS)/fact_injection-seed1,$(RUNS)/fact_injection-seed2]'
+	$(BIN)/python analyze.py study=report run='[artifacts/analyses/seeds,$(RUNS)/llama_small,$(RUNS)/wide]'
 
 test: setup ## run the fast tests (ARGS="-k name ...")
 	$(BIN)/python -m pytest $(ARGS)
@@ -51,7 +59,7 @@ repro: setup ## run the DVC pipeline, from data to report; only what changed
 	$(BIN)/dvc repro $(ARGS)
 
 report: setup ## run the co-emergence study on the main job and write its report
-	$(BIN)/python analyze.py study=co_emergence run=artifacts/runs/fact_injection-seed0 $(ARGS)
+	$(BIN)/python analyze.py study=co_emergence run=$(RUNS)/fact_injection-seed0 $(ARGS)
 
 clean: ## remove caches; never data, artifacts or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,12 +23,12 @@ from coemerge.lm.base import CONTEXT_KEYS
 from coemerge.lm.series import Member
 from coemerge.prompts.encoding import Encoder
 from coemerge.prompts.tasks import TASKS
+from coemerge.report.published import UNKNOWN_ARM
 from coemerge.studies.shared.scored import Scores, arrange
 from coemerge.studies.shared.scoring import Questions, SeriesScorer, known_scores
 from coemerge.tables.store import read_table
 
 log = logging.getLogger(__name__)
-UNKNOWN_ARM = "unknown"  # which formats showed a fact is not known of models from elsewhere
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def draw_emergence_points(points: pd.DataFrame, order: pd.DataFrame) -> Figure:
     widths = [size, *([size * 0.95] if len(orders) else [])]
     figure = Figure(figsize=(sum(widths) + 0.8, max(3.9, 0.8 * size)), layout="constrained")
     panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-    figure.suptitle("When do facts emerge, and in the same order in every task?")
+    figure.suptitle("When do facts emerge, and in the same order in every format?")
     _steps_panel(panels[0], frame, tasks)
     if len(orders):
         _order_panel(figure, panels[1], orders, tasks)

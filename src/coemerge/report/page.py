@@ -6,12 +6,13 @@ from pathlib import Path
 from string import Template
 
 from coemerge.files import write_text
+from coemerge.report.answers import answers
 from coemerge.report.comparison import comparison
 from coemerge.report.figures_co_emergence import Picture, pictures_of
 from coemerge.report.markup import Html, element, join, number, table, to_html
 from coemerge.report.page_style import PAGE
 from coemerge.report.plotting import drawing
-from coemerge.report.published import ARMS, STUDIES
+from coemerge.report.published import ARMS, STUDIES, UNKNOWN_ARM
 from coemerge.report.results import USUAL_RULE, Results, Row, code_version, pick, read_results
 from coemerge.report.side_by_side import side_by_side, waiting
 from coemerge.report.style import save_figure
@@ -20,8 +21,15 @@ from coemerge.report.verdict import verdict
 TITLE = "Do facts co-emerge across task formats?"
 _QUESTION = (
     "When a language model learns a fact in one task format, does it know the fact in the others "
-    "too? Chance decided which formats show each fact in training; every fact was then asked in "
-    "every format, in wordings that training never used."
+    "too?"
+)
+_DESIGN = (
+    "Chance decided which formats show each fact in training; every fact was then asked in every "
+    "format, in wordings that training never used."
+)
+_OBSERVED = (
+    "These models were trained elsewhere: which formats showed them a fact is not known. Every "
+    "fact was asked in every format."
 )
 _KINDS = (
     "Formats are generative, where the model writes the answer (completion, fill in the blank, "
@@ -60,12 +68,15 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
     results = read_results(directory)
     beside = comparison(results, directory, others)
     sections = (
-        element("p", _QUESTION, class_="lead"),
+        element(
+            "p", f"{_QUESTION} {_OBSERVED if _is_observed(results) else _DESIGN}", class_="lead"
+        ),
         element("p", _KINDS, " ", _extent(results)),
         _section("What came out", _outcome(results)),
         _section("Beside the published figures", side_by_side(results)),
         _section("Figures", _figures(results, out / "figures")),
         _section("Other models and settings", beside),
+        _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),
         _section("Arms of the experiment", _arms(results)),
         _section("Pairs that failed", _failed(results)),
@@ -83,6 +94,11 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
 
 def _section(title: str, content: Html) -> Html:
     return element("section", element("h2", title), content) if content else Html("")
+
+
+def _is_observed(results: Results) -> bool:
+    pairs = results.table("pairs")
+    return "arm" in pairs and set(pairs["arm"]) == {UNKNOWN_ARM}
 
 
 def _extent(results: Results) -> str:

@@ -183,6 +183,7 @@ STUDIES: dict[str, str] = {
     "knowledge_neurons": "What have knowledge neurons to do with knowledge?",
 }
 
+UNKNOWN_ARM = "unknown"
 ARMS: dict[str, str] = {
     "A0_full": "Shown in all formats, equally often: the published setting.",
     "A1_withheld_target": "Shown in all formats but one: transfer into that one.",
@@ -193,7 +194,7 @@ ARMS: dict[str, str] = {
     "A6_one_direction": "The inverse statement withheld for half the facts: reversal.",
     "A7_one_synonym": "The synonymous statement withheld for half the facts: synonymy.",
     "A8_wordings": "Shown once, repeated in one wording, or in many wordings.",
-    "unknown": "Of models from elsewhere: which formats showed these facts is not known.",
+    UNKNOWN_ARM: "Of models from elsewhere: which formats showed these facts is not known.",
     "entity_only": "Shown only in formats that ask for the object.",
     "relation_only": "Shown only in formats that ask for the relation.",
     "both_sides": "Shown in formats that ask for the object and for the relation.",

@@ -15,7 +15,9 @@ from coemerge.statistics.thresholds import THETA
 from coemerge.tables.store import read_metadata
 
 TABLES = ("pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls",
-          "emergence_points", "emergence_order", "retention", "retention_fit")  # fmt: skip
+          "emergence_points", "emergence_order", "retention", "retention_fit",
+    "answers",
+)  # fmt: skip
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint
 USUAL_RULE = {"theta": THETA, "window": TO_THE_END, "sustained": "any"}
 Row = dict[str, Any]
