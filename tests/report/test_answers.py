@@ -25,7 +25,7 @@ def test_shares_are_of_prompts_at_each_seeds_last_step():
     )
 
     assert text.index("completion") < text.index("mcqa")
-    row = text[text.index(">mcqa<") :]
+    row = text[text.index(">mcqa<") :].replace("\u00a0", " ")
     assert ["75.0 %" in row, "37.5 %" in row, "100.0 %" in row] == [True] * 3
     assert ">4<" in row
 

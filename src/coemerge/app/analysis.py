@@ -64,6 +64,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     target = str(settings.pop("_target_"))
     study = target.rpartition(".")[2]
     check_device(config.device)
+    wandb, root = _wandb(config.logger), Path(config.paths.root)
     if study in _CHECKS:
         _CHECKS[study](**settings).check()
     analyses = Path(config.paths.artifacts) / "analyses"
@@ -79,8 +80,6 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         joined = config.name or "+".join(path.name for path in directories)
         several = len(directories) > 1 and study in _CHECKS
         out = analyses / joined[:120] if several else directories[0]
-    root = Path(config.paths.root)
-    wandb = _wandb(config.logger)
     return Analysis(target, directories, series, out, config.device, root, settings, wandb)
 
 
