@@ -79,3 +79,20 @@ def test_transfer_with_option_sets_that_were_seen_is_folded_away():
     assert page.text.index("difference/exposed/seen") < fold
     assert page.text.count("transfer/exposed/fresh/generative/generative") == 1
     assert "details" in page.tags
+
+
+def test_the_interaction_says_at_how_many_checkpoints_it_is_significant():
+    made = tables(1)
+    own = (
+        (made["variance"]["component"] == "interaction")
+        & (made["variance"]["model"] == "plain")
+        & (made["variance"]["scale"] == "raw")
+        & (made["variance"]["denominator"] == "total")
+    )
+    made["variance"]["q_value"] = 0.5
+    first_two = made["variance"].index[own][:2]
+    made["variance"].loc[first_two, "q_value"] = 0.01
+
+    page = shown(tables=made)
+
+    assert f"significant (F test, q < 0.05) at 2 of {own.sum()} checkpoints" in page.text

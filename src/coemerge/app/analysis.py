@@ -71,6 +71,8 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     if _listed(config.model.path):
         if config.run is not None:
             raise ValueError("run and model.path: name one of them")
+        if study not in _CHECKS:
+            raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
         world = str((choices or {}).get("world") or "")
         series = [_elsewhere(config, settings.get("tasks"), analyses, world)]
         directories, out = [], analyses / series[0].name

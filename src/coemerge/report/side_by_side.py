@@ -1,5 +1,7 @@
 """The published figures beside our own, row by row, each with what must stand next to it."""
 
+import pandas as pd
+
 from coemerge.report.markup import Html, element, interval, join, lines, number, points
 from coemerge.report.published import PUBLISHED, Published
 from coemerge.report.results import Results, Row, nulls_of, pick
@@ -10,6 +12,7 @@ _NOTE = (
     "n: of P1-a testable pairs of fact and format, of all; of P1-b cells; of P1-c pairs of a fact "
     "and a target format. θ: the score above which a fact has emerged."
 )
+_LEVEL = 0.05  # of false discoveries over checkpoints
 _NULLS = {
     "permutation": "facts permuted",
     "split_half": "split half",
@@ -171,4 +174,14 @@ def _interaction_controls(results: Results) -> list[str]:
     last = last[last["step"] == last.groupby("seed")["step"].transform("max")]
     shares = pick(last, denominator="total").groupby(["scale", "model"])["eta_squared"].mean()
     known = {key: number(float(share), percent=True) for key, share in shares.dropna().items()}
-    return told + [f"{name}: {known[key]}" for key, name in _VARIANTS.items() if key in known]
+    told += [f"{name}: {known[key]}" for key, name in _VARIANTS.items() if key in known]
+    return told + _significance(frame)
+
+
+def _significance(variance: pd.DataFrame) -> list[str]:
+    """At how many checkpoints the interaction is more than noise of paraphrases."""
+    tests = pick(variance, component="interaction", model="plain", scale="raw", denominator="total")
+    if tests.empty or "q_value" not in tests:
+        return []
+    passed = int((tests["q_value"] < _LEVEL).sum())
+    return [f"significant (F test, q < {_LEVEL:g}) at {passed} of {len(tests)} checkpoints"]

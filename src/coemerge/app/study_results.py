@@ -1,0 +1,114 @@
+"""What a study leaves: tables, the figures beside published ones, metrics, and a W&B run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from coemerge.app.analysis import Analysis
+from coemerge.app.run_directory import code_version
+from coemerge.app.sources import Source
+from coemerge.files import write_json
+from coemerge.report.published import PUBLISHED
+from coemerge.studies.co_emergence.runs import Rows
+from coemerge.tables.store import table_schema, write_table
+from coemerge.tracking.analysis_run import log_analysis
+from coemerge.tracking.co_emergence import co_emergence_metrics
+from coemerge.tracking.names import FAILURE_RATE, INTERACTION_SHARE
+
+_FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
+
+
+def write_results(
+    analysis: Analysis, sources: list[Source], tables: dict[str, Rows], summary: Rows
+) -> None:
+    """Tables and summary.json of the study; for what is not one run, also which runs or models
+    these were, for the report."""
+    directory = analysis.out / "results" / "co_emergence"
+    provenance = {
+        "runs": [source.run_id for source in sources],
+        "settings": analysis.settings,
+        **code_version(analysis.root),
+    }
+    _write_tables(directory, tables, provenance)
+    rows = [{**row, "published": _published(row["id"])} for row in summary]
+    write_json(directory / "summary.json", rows)
+    _write_origin(analysis, sources)
+
+
+def main_metrics(tables: dict[str, Rows], by_kind: Rows) -> dict[str, float]:
+    """The few numbers that ``dvc metrics`` compares; undefined ones are left out."""
+    values, series = co_emergence_metrics(tables)
+    found = {"failure_rate": values.get(FAILURE_RATE), "interaction_share": None}
+    if series:
+        found["interaction_share"] = series[-1].get(INTERACTION_SHARE)
+    for row in by_kind:
+        if row["basis"] == "exposed" and row["options"] == "fresh":
+            found[f"{row['source']}_to_{row['target']}"] = row["rate"]
+    return {name: float(v) for name, v in found.items() if v is not None and np.isfinite(v)}
+
+
+def track(analysis: Analysis, group: str, tables: dict[str, Rows]) -> None:
+    """The analysis as a W&B run of its own, beside the trainings of its group."""
+    values, series = co_emergence_metrics(tables)
+    pictures = sorted((analysis.out / "report" / "figures").glob("*.png"))
+    log_analysis(
+        analysis.out,
+        f"{analysis.out.name[:100]}-co_emergence",
+        group,
+        analysis.settings,
+        values,
+        series,
+        {f"co_emergence/figures/{path.stem}": path for path in pictures},
+        **analysis.wandb,
+    )
+
+
+def tell(summary: Rows, out: Path, scoring_s: float, rest_s: float) -> None:
+    """Prints the summary, and where the tables are."""
+    lines = [
+        f"{row['id']:<5} {_percent(row):<22} n={row['n'] or 0:<6,} {row['quantity']}"
+        for row in summary
+    ]
+    sys.stdout.write(
+        "\n" + "\n".join(lines) + f"\n\ntables       {out}/results/co_emergence/*.parquet\n"
+        f"time         scores {scoring_s:.0f} s, study {rest_s:.0f} s\n"
+    )
+
+
+def _write_tables(directory: Path, tables: dict[str, Rows], provenance: dict[str, Any]) -> None:
+    """Tables of an earlier analysis that this one does not have are removed."""
+    written = set()
+    for name, rows in tables.items():
+        path = directory / f"{_FILES.get(name, name)}.parquet"
+        frame = pd.DataFrame(rows, columns=table_schema(name).names)
+        write_table(path, name, {c: frame[c].to_numpy() for c in frame}, provenance)
+        written.add(path)
+    for path in set(directory.glob("*.parquet")) - written:
+        path.unlink()
+
+
+def _write_origin(analysis: Analysis, sources: list[Source]) -> None:
+    """For the report on what is not one run: which runs or models these were, and their facts."""
+    if analysis.out in [source.series.run for source in sources]:
+        return
+    write_json(analysis.out / "runs.json", [source.manifest for source in sources])
+    if sources[0].series.run is None:
+        facts = sources[0].facts
+        columns = {name: facts[name].to_numpy() for name in facts}
+        write_table(analysis.out / "tables" / "facts.parquet", "facts", columns)
+
+
+def _published(row_id: str) -> str:
+    return next((p.value for p in PUBLISHED if p.id == row_id), "")
+
+
+def _percent(row: dict[str, Any]) -> str:
+    """``28.1 % [20.0, 36.3]``; a dash where nothing could be measured."""
+    value, *bounds = (row[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "-"
+    ends = "" if None in bounds else " [" + ", ".join(f"{100 * x:.1f}" for x in bounds) + "]"
+    return f"{100 * value:.1f} %{ends}"
