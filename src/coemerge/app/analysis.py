@@ -13,6 +13,7 @@ from coemerge.corpus.arms import ArmsConfig
 from coemerge.corpus.background import BackgroundConfig
 from coemerge.corpus.config import CorpusConfig, DatasetSpec
 from coemerge.corpus.plan_config import PlanConfig
+from coemerge.lm.base import has_tokenizer
 from coemerge.lm.config import check_device
 from coemerge.lm.series import Member, find_series, run_series, tokenizer_directory
 from coemerge.prompts.tasks import CORE_TASKS
@@ -140,9 +141,11 @@ def _elsewhere(
     names = _listed(config.model.path)
     try:
         members = find_series(names, config.model.revisions, config.hub.download)
-        folder = config.model.tokenizer or str(tokenizer_directory(members))
+        folder = Path(config.model.tokenizer or tokenizer_directory(members))
     except ValueError as error:
         raise ValueError(f"model.path: {error}") from error
+    if not has_tokenizer(folder):
+        raise ValueError(f"model.tokenizer: {folder} has no tokenizer.json")
     # Every fact in every format: nothing is withheld, and an answer counts as often as it is right.
     plan = PlanConfig(
         tasks=asked,
@@ -150,7 +153,7 @@ def _elsewhere(
         arms=ArmsConfig(shares={"A0_full": 1.0}),
     )
     corpus = CorpusConfig(plan=plan, background=BackgroundConfig(share=0, early_share=0))
-    spec = DatasetSpec(config.world, config.prompts, corpus, config.seed, folder)
+    spec = DatasetSpec(config.world, config.prompts, corpus, config.seed, str(folder))
     spec.check()
     spec.check_templates()
     balanced = isinstance(config.world, SyntheticWorldConfig)

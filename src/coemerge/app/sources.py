@@ -112,7 +112,13 @@ def _scorer(source: Source, device: str) -> SeriesScorer:
 def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
     assert series.run is not None
     manifest = read_run_manifest(series.run) or {}
-    dataset = open_dataset(Path(manifest["data_directory"]))
+    where = Path(manifest["data_directory"])
+    if not where.is_dir():
+        raise ValueError(
+            f"{where}: the data set of {series.run} is not there any more; train.py with the run's "
+            "settings builds it again, or put it back"
+        )
+    dataset = open_dataset(where)
     if dataset.content_hash != manifest["data_hash"]:
         raise ValueError(
             f"{dataset.directory} is not the data set of {series.run} any more (hash "

@@ -168,9 +168,7 @@ def load_tokenizer(directory: str) -> PreTrainedTokenizerFast:
         directory, local_files_only=True, trust_remote_code=False
     )
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ValueError(
-            f"model.base: {directory} has no fast tokenizer (tokenizer.json), which spans need"
-        )
+        raise ValueError(f"{directory} has no fast tokenizer (tokenizer.json), which spans need")
     return tokenizer
 
 

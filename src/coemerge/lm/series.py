@@ -74,7 +74,10 @@ def tokenizer_directory(members: Sequence[Member]) -> Path:
     for member in members:
         if has_tokenizer(member.directory):
             return member.directory
-    raise ValueError(f"{members[0].directory} has no tokenizer (tokenizer.json)")
+    raise ValueError(
+        f"{members[0].directory} has no tokenizer (tokenizer.json): save one beside the model, or "
+        "name a folder that has one (model.tokenizer)"
+    )
 
 
 def check_vocabulary(members: Sequence[Member]) -> None:
