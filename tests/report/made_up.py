@@ -71,6 +71,9 @@ _SUMMARY = (
     ("P1-c", "transfer/exposed/fresh/discriminative/generative", 0.22, 0.18, 0.27, 135),
     ("P1-c", "transfer/exposed/fresh/discriminative/discriminative", 0.8, 0.74, 0.86, 90),
     ("P1-c", "difference/exposed/fresh", 0.49, 0.41, 0.56, 270),
+    ("P1-c", "transfer/never/fresh/nothing/discriminative", 0.16, 0.11, 0.21, 120),
+    ("P1-c", "transfer/never/fresh/nothing/generative", 0.01, 0.0, 0.03, 120),
+    ("P1-c", "difference/beyond_never/fresh", 0.34, 0.25, 0.43, 390),
     ("P1-c", "transfer/exposed/seen/generative/discriminative", 0.777, 0.7, 0.8, 135),
     ("P1-c", "difference/exposed/seen", 0.3, -0.1, 0.5, 270),
 )

@@ -107,3 +107,19 @@ def test_a_single_fact_never_shown_has_no_verdict():
     results = Results(tables={"nulls": pd.DataFrame([row])}, summary=[], manifests=[], missing=[])
 
     assert verdict(results) == []
+
+
+def test_a_difference_that_luck_explains_is_said_so():
+    raw, beyond = {"low": 0.03, "high": 0.27}, {"low": -0.12, "high": 0.11}
+    rows = {"difference/exposed/fresh": raw, "difference/beyond_never/fresh": beyond}
+
+    first = told(rows)[0]
+
+    assert "replicates in raw rates; beyond luck: undecided (interval includes 0)." in first
+
+
+def test_a_difference_that_stands_beyond_luck_needs_no_second_verdict():
+    same = {"low": 0.2, "high": 0.4}
+    first = told({"difference/exposed/fresh": same, "difference/beyond_never/fresh": same})[0]
+
+    assert "asymmetry: replicates.</strong>" in first

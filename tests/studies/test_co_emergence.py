@@ -337,3 +337,26 @@ def test_the_matrix_is_that_of_the_definition():
                 row = cell(rows, **own, source=source, target=target)
                 assert (row["rate"], row["n"]) == (pytest.approx(rates[s, t]), n[s, t])
     assert n.any()
+
+
+def test_what_luck_gives_is_taken_off_the_difference():
+    """Never-shown facts pass in mcqa: by that much less do generative sources transfer there."""
+    lucky = made_up()
+    never = (lucky.facts["arm"] == "A5_never").to_numpy()
+    lucky.score[never, TASKS.index("mcqa"), :, 1:] = KNOWN
+    lucky = dataclasses.replace(lucky, seen=lucky.score[..., -1].mean(axis=2))
+
+    rows = Transfer([lucky], QUICK).by_kind()
+
+    floor = cell(rows, basis="never", options="fresh", target="discriminative")
+    assert (floor["rate"], floor["n"]) == (1.0, 2)
+    assert cell(rows, basis="never", options="fresh", target="generative")["rate"] == 0.0
+    raw = cell(rows, basis="exposed", options="fresh", target="difference")["rate"]
+    beyond = cell(rows, basis="beyond_never", options="fresh", target="difference")["rate"]
+    assert beyond == pytest.approx(raw - 1.0)
+
+
+def test_without_never_shown_facts_nothing_is_taken_off():
+    rows = Transfer([only(made_up(), list(range(10)))], QUICK).by_kind()
+
+    assert {row["basis"] for row in rows} == {"exposed", "emerged"}

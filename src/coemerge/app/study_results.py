@@ -13,6 +13,7 @@ from coemerge.app.sources import Source
 from coemerge.files import write_json
 from coemerge.report.published import PUBLISHED
 from coemerge.studies.co_emergence.runs import Rows
+from coemerge.studies.co_emergence.transfer import DIFFERENCE
 from coemerge.tables.store import table_schema, write_table
 from coemerge.tracking.analysis_run import log_analysis
 from coemerge.tracking.co_emergence import co_emergence_metrics
@@ -46,7 +47,8 @@ def main_metrics(tables: dict[str, Rows], by_kind: Rows) -> dict[str, float]:
         found["interaction_share"] = series[-1].get(INTERACTION_SHARE)
     for row in by_kind:
         if row["basis"] == "exposed" and row["options"] == "fresh":
-            found[f"{row['source']}_to_{row['target']}"] = row["rate"]
+            between = f"{row['source']}_to_{row['target']}"
+            found["asymmetry" if row["target"] == DIFFERENCE else between] = row["rate"]
     return {name: float(v) for name, v in found.items() if v is not None and np.isfinite(v)}
 
 

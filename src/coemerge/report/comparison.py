@@ -17,6 +17,7 @@ _COLUMNS = {
     "Discrim. → generative": f"{_TRANSFER}/discriminative/generative",
     "Discrim. → discrim.": f"{_TRANSFER}/discriminative/discriminative",
     "Difference of the two across": "difference/exposed/fresh",
+    "The same beyond luck": "difference/beyond_never/fresh",
     "Variance due to fact × task": "interaction/raw/total",
 }
 _HEADER = ("Directory", "Model", "Seeds", *_COLUMNS)

@@ -58,15 +58,39 @@ def _asymmetry(results: Results) -> Html:
             f"Of facts known in a source, generative → discriminative {share(one)}, discriminative "
             f"→ generative {share(other)}.",
         )
+    beyond = results.named("difference/beyond_never/fresh")
     return _finding(
-        f"The published asymmetry: {judge(fresh.get('low'), fresh.get('high'))}.",
+        f"The published asymmetry: {_headline(fresh, beyond)}.",
         published,
         "Here, of facts shown in one format alone (arm A2), generative → discriminative "
         f"{share(one)}, discriminative → generative {share(other)}: a difference of "
         f"{_points(fresh)}." if one and other else f"Here the difference is {_points(fresh)}.",
+        _beyond_luck(results, beyond),
         f"With answer options that training showed together it is {_points(seen)}: "
         f"{judge(seen.get('low'), seen.get('high'))}." if seen else "",
     )  # fmt: skip
+
+
+def _headline(raw: Row, beyond: Row) -> str:
+    """The verdict on the rates as they are; also on what luck leaves of them, if that differs."""
+    verdicts = [judge(row.get("low"), row.get("high")) for row in (raw, beyond) if row]
+    if len(set(verdicts)) < 2:
+        return verdicts[0]
+    return f"{verdicts[0]} in raw rates; beyond luck: {verdicts[1]}"
+
+
+def _beyond_luck(results: Results, beyond: Row) -> str:
+    """What facts that were never shown reach is no transfer, and differs between kinds."""
+    one, other = (
+        results.named(f"transfer/never/fresh/nothing/{kind}")
+        for kind in ("discriminative", "generative")
+    )
+    if not (beyond and one and other):
+        return ""
+    return (
+        f"But facts that were never shown pass too, by luck: {share(one)} in discriminative "
+        f"formats, {share(other)} in generative ones. Beyond that it is {_points(beyond)}."
+    )
 
 
 def _kinds(results: Results) -> Html:

@@ -90,13 +90,18 @@ def _interaction(variance: Rows, n_pairs: int) -> Rows:
 
 def _kinds(by_kind: Rows, several: bool) -> Rows:
     """By kind of source and target; the published figure conditions on emergence."""
-    bases = {"exposed": "shown in the source alone", "emerged": "emerged on the source"}
+    bases = {
+        "exposed": "shown in the source alone",
+        "emerged": "emerged on the source",
+        "never": "by luck",
+        "beyond_never": "shown in the source alone, beyond facts never shown",
+    }
     rows = []
     for row in by_kind:
         source, target, basis, options = (
             row[name] for name in ("source", "target", "basis", "options")
         )
-        ways = f"{source} → {target}"
+        ways = f"never shown → {target}" if basis == "never" else f"{source} → {target}"
         name: dict[str, Any] = {"name": f"transfer/{basis}/{options}/{source}/{target}"}
         if target == DIFFERENCE:
             ways = "difference, generative → discriminative less discriminative → generative"

@@ -3,7 +3,6 @@ transfer between kinds of tasks, and its dose response. Rows of ``tables.co_emer
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -73,26 +72,23 @@ class Transfer:
 
     def by_kind(self) -> Rows:
         """Transfer between kinds of tasks, pooled over their cells: of facts shown in the source
-        alone (arm A2), and of facts of any arm that have emerged on the source. Of the former also
-        by how much generative sources transfer further to the other kind (``target`` difference).
+        alone (arm A2), of facts of any arm that have emerged on the source, and what facts never
+        shown (A5) reach by luck. Then by how much generative sources transfer further to the other
+        kind (``target`` difference), as it is and beyond that luck.
         """
         rows: Rows = []
-        for basis, arm in (("exposed", SINGLE), ("emerged", ALL)):
-            for options in ("fresh", "seen"):
+        for options in ("fresh", "seen"):
+            for basis, arm in (("exposed", SINGLE), ("emerged", ALL), ("never", NEVER)):
                 names = {"basis": basis, "arm": arm, "options": options}
-                found = {
-                    kinds: self._between(*kinds, **names)
-                    for kinds in itertools.product(KINDS, KINDS)
-                }
-                for (source, target), known in found.items():
+                sources = KINDS if basis != "never" else ("nothing",)
+                for source, target in itertools.product(sources, KINDS):
+                    known = self._between(source, target, **names)
                     if n := _count(known):
                         draws = self.config.bootstrap_draws
                         estimate = hierarchical_rate(known, self.config.seed, draws)
                         cell = {"n": n, "n_facts": estimate.n, **interval(estimate, "rate")}
                         rows.append({**names, "source": source, "target": target, **cell})
-                ways = [found[KINDS], found[KINDS[::-1]]]
-                if basis == "exposed" and all(map(_count, ways)):
-                    rows.append({**names, "source": "generative", **self._difference(*ways)})
+            rows += self._differences(options)
         return rows
 
     def _between(
@@ -102,18 +98,40 @@ class Transfer:
         kinds = [get_task(task).kind for task in self.runs[0].tasks]
         pairs = itertools.permutations(range(len(kinds)), 2)
         cells = [(s, t) for s, t in pairs if (kinds[s], kinds[t]) == (source, target)]
+        if basis == "never":
+            cells = [(t, t) for t, kind in enumerate(kinds) if kind == target]
         theta = self.config.thetas[0]
         return [_known(run, theta, basis, arm, options, cells) for run in self.runs]
 
-    def _difference(self, one: list[np.ndarray], other: list[np.ndarray]) -> dict[str, Any]:
-        """Of two rates; facts count for both, and are resampled once."""
-        tables = [np.hstack([_tally(a), _tally(b)]) for a, b in zip(one, other, strict=True)]
-        facts = [table[table[:, [1, 3]].any(axis=1)] for table in tables]
-        estimate = hierarchical_bootstrap(
-            facts, _difference_of_rates, self.config.seed, self.config.bootstrap_draws
-        )
-        n = _count(one) + _count(other)
-        return {"target": DIFFERENCE, **interval(estimate, "rate"), "n": n, "n_facts": estimate.n}
+    def _differences(self, options: str) -> Rows:
+        """Generative -> discriminative less discriminative -> generative, for facts shown in the
+        source alone; and the same with the rates of facts never shown taken off each. A fact counts
+        for all rates that it has cells of, and is resampled once."""
+        names = {"options": options, "source": KINDS[0], "target": DIFFERENCE}
+        rates = [
+            self._between(*KINDS, "exposed", SINGLE, options),
+            self._between(*KINDS[::-1], "exposed", SINGLE, options),
+            self._between("nothing", KINDS[1], "never", NEVER, options),
+            self._between("nothing", KINDS[0], "never", NEVER, options),
+        ]
+        rows: Rows = []
+        for basis, arm, used, signs in (
+            ("exposed", SINGLE, rates[:2], [1, -1]),
+            ("beyond_never", SINGLE, rates, [1, -1, -1, 1]),
+        ):
+            if not all(map(_count, used)):
+                continue
+            tallies = [np.hstack([_tally(k) for k in known]) for known in zip(*used, strict=True)]
+            facts = [table[table[:, 1::2].any(axis=1)] for table in tallies]
+            estimate = hierarchical_bootstrap(
+                facts,
+                lambda table, signs=signs: _weighed_rates(table, signs),  # type: ignore[misc]
+                self.config.seed,
+                self.config.bootstrap_draws,
+            )
+            cell = {"n": sum(map(_count, used)), "n_facts": estimate.n}
+            rows.append({**names, "basis": basis, "arm": arm, **cell, **interval(estimate, "rate")})
+        return rows
 
     def by_exposures(self) -> Rows:
         """T[s -> t]: mean score on t of facts shown in s alone, by number of exposures, and that of
@@ -152,8 +170,12 @@ def _known(
     last = _last(run, options)
     emerged = last > theta
     competent = is_competent(run.mean > theta)[:, -1]
-    chosen = emerged if basis == "emerged" else run.exposures[..., -1] > 0
-    chosen = chosen & of_arm(run, arm)[:, None] & np.isfinite(last)
+    counted = {
+        "emerged": emerged,
+        "exposed": run.exposures[..., -1] > 0,
+        "never": np.ones_like(emerged),
+    }
+    chosen = counted[basis] & of_arm(run, arm)[:, None] & np.isfinite(last)
     known = np.full((len(last), len(cells)), np.nan)
     for column, (s, t) in enumerate(cells):
         counts = chosen[:, s] & competent[t] & np.isfinite(last[:, t])
@@ -181,7 +203,8 @@ def _tally(known: np.ndarray) -> np.ndarray:
     return np.stack([np.nansum(known, axis=1), np.isfinite(known).sum(axis=1)], axis=1)
 
 
-def _difference_of_rates(facts: np.ndarray) -> float:
-    """Of two tallies side by side [F, 4]; NaN where one has no cell."""
-    known, cells, other_known, other_cells = facts.sum(axis=0)
-    return known / cells - other_known / other_cells if cells and other_cells else np.nan
+def _weighed_rates(facts: np.ndarray, signs: list[int]) -> float:
+    """Sum of rates, each with its sign, of tallies side by side [F, 2 x rates]; NaN where one has
+    no cell."""
+    known, cells = facts.sum(axis=0).reshape(-1, 2).T
+    return float(np.dot(signs, known / cells)) if cells.all() else np.nan
