@@ -41,8 +41,8 @@ def train(settings: Settings) -> dict[str, Any]:
         from coemerge.app.studies import follow_up
 
         manifest = close_run(run.directory)
-        follow_up(settings, run.directory)
-        return manifest
+    follow_up(settings, run.directory)
+    return manifest
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ _SUMMARY = (
     ("P1-c", "transfer/exposed/fresh/generative/discriminative", 0.71, 0.66, 0.75, 135),
     ("P1-c", "transfer/exposed/fresh/discriminative/generative", 0.22, 0.18, 0.27, 135),
     ("P1-c", "transfer/exposed/fresh/discriminative/discriminative", 0.8, 0.74, 0.86, 90),
+    ("P1-c", "difference/into_generative/fresh", 0.68, 0.6, 0.75, 225),
     ("P1-c", "difference/exposed/fresh", 0.49, 0.41, 0.56, 270),
     ("P1-c", "transfer/never/fresh/nothing/discriminative", 0.16, 0.11, 0.21, 120),
     ("P1-c", "transfer/never/fresh/nothing/generative", 0.01, 0.0, 0.03, 120),

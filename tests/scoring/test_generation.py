@@ -101,3 +101,12 @@ def test_prompts_of_different_needs_keep_their_order(tokenizer):
     correct = judge(parrot, tokenizer, [[1], [1, 2], [3]], answers, ["Oslo Lima", "Oslo", "Lima"])
 
     np.testing.assert_array_equal(correct.first, [True, True, False])
+
+
+def test_a_letter_inside_a_word_is_no_answer(tokenizer):
+    said = tokenizer(" is Oslo")["input_ids"]
+    parrot = Parrot([*said, *[0] * 8], len(tokenizer))
+
+    correct = judge(parrot, tokenizer, [[1]], [[3]], ["O"])
+
+    assert not correct.tolerant[0]

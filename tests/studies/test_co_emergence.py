@@ -21,6 +21,7 @@ from coemerge.tables.store import make_table, table_schema
 TASKS = ["completion", "fitb", "mcqa"]
 ARMS = ["A0_full"] * 4 + ["A2_single_source"] * 6 + ["A5_never"] * 2
 KNOWN, UNKNOWN = 0.95, 0.05
+_BY_FACT = ("score", "probability", "seen", "exposures", "shown_anywhere")
 QUICK = CoEmergenceConfig(null_draws=20, bootstrap_draws=200)
 
 
@@ -50,6 +51,7 @@ def made_up(seed: int = 0, n_checkpoints: int = 4) -> Scores:
         probability=score,
         seen=score[..., -1].mean(axis=2),
         exposures=exposures,
+        shown_anywhere=exposures[..., -1].sum(axis=1),
     )
 
 
@@ -117,10 +119,7 @@ def with_more_known(run: Scores, fact: int, task: str) -> Scores:
 
 def repeated(run: Scores, times: int) -> Scores:
     """Each fact so many times: few facts leave draws without one of a kind."""
-    arrays = {
-        name: np.concatenate([getattr(run, name)] * times)
-        for name in ("score", "probability", "seen", "exposures")
-    }
+    arrays = {name: np.concatenate([getattr(run, name)] * times) for name in _BY_FACT}
     facts = pd.concat([run.facts] * times, ignore_index=True)
     facts["fact_id"] = [f"f{i}" for i in range(len(facts))]
     return dataclasses.replace(run, facts=facts, **arrays)
@@ -275,9 +274,9 @@ def test_intervals_say_what_they_are(seeds: tuple[int, ...], rates: str, shares:
 
 
 def only(run: Scores, kept: list[int]) -> Scores:
-    arrays = {name: getattr(run, name)[kept] for name in ("score", "probability", "seen")}
+    arrays = {name: getattr(run, name)[kept] for name in _BY_FACT}
     facts = run.facts.iloc[kept].reset_index(drop=True)
-    return dataclasses.replace(run, facts=facts, exposures=run.exposures[kept], **arrays)
+    return dataclasses.replace(run, facts=facts, **arrays)
 
 
 def test_one_fact_of_one_relation_has_no_interval():
@@ -293,7 +292,7 @@ def test_a_difference_of_too_few_facts_has_no_interval():
     """Some draws hold no fact with a generative source, or none with a discriminative one."""
     row = cell(summary_of([only(made_up(), [0, 1, 4, 6])]), name="difference/exposed/fresh")
 
-    assert (row["low"], row["interval"]) == (None, "no interval (only 2 facts)")
+    assert (row["low"], row["interval"]) == (None, "no interval (too many resamples lack a rate)")
 
 
 def test_facts_that_are_all_alike_have_no_spread_rather_than_certainty(summary):
@@ -353,10 +352,63 @@ def test_what_luck_gives_is_taken_off_the_difference():
     assert cell(rows, basis="never", options="fresh", target="generative")["rate"] == 0.0
     raw = cell(rows, basis="exposed", options="fresh", target="difference")["rate"]
     beyond = cell(rows, basis="beyond_never", options="fresh", target="difference")["rate"]
-    assert beyond == pytest.approx(raw - 1.0)
+    assert np.isnan(beyond)  # where luck is certain, nothing can be beyond it
+    assert np.isfinite(raw)
+
+
+def test_luck_is_taken_off_as_chance_is_off_scores():
+    """(p - luck) / (1 - luck): one of two never-shown facts passes in mcqa."""
+    lucky = made_up()
+    lucky.score[10, TASKS.index("mcqa"), :, 1:] = KNOWN
+    lucky = dataclasses.replace(lucky, seen=lucky.score[..., -1].mean(axis=2))
+
+    rows = Transfer([lucky], QUICK).by_kind()
+
+    rates = {
+        kinds: cell(rows, basis="exposed", options="fresh", source=kinds[0], target=kinds[1])[
+            "rate"
+        ]
+        for kinds in (("generative", "discriminative"), ("discriminative", "generative"))
+    }
+    expected = (rates["generative", "discriminative"] - 0.5) / 0.5
+    expected -= rates["discriminative", "generative"]
+    beyond = cell(rows, basis="beyond_never", options="fresh", target="difference")["rate"]
+    assert beyond == pytest.approx(expected)
+
+
+def test_the_contrast_into_generative_tasks_is_that_of_its_two_rates():
+    rows = Transfer([made_up()], QUICK).by_kind()
+
+    one, other = (
+        cell(rows, basis="exposed", options="fresh", source=kind, target="generative")["rate"]
+        for kind in ("generative", "discriminative")
+    )
+    found = cell(rows, basis="into_generative", options="fresh", target="difference")["rate"]
+    assert found == pytest.approx(one - other)
+
+
+def test_facts_shown_in_a_task_that_is_not_asked_are_not_shown_alone():
+    run = made_up()
+    elsewhere = dataclasses.replace(run, shown_anywhere=run.shown_anywhere + 1)
+
+    assert Transfer([run], QUICK).by_exposures()
+    assert not Transfer([elsewhere], QUICK).by_exposures()
+
+
+def test_seeds_without_a_rate_leave_the_others_their_interval():
+    """Of three seeds one has no competent discriminative task."""
+    runs = [made_up(seed) for seed in range(3)]
+    runs[2].score[:, TASKS.index("mcqa")] = UNKNOWN
+    runs[2] = dataclasses.replace(runs[2], seen=runs[2].score[..., -1].mean(axis=2))
+
+    row = cell(
+        Transfer(runs, QUICK).by_kind(), basis="exposed", options="fresh", target="difference"
+    )
+
+    assert np.isfinite([row["low"], row["high"]]).all()
 
 
 def test_without_never_shown_facts_nothing_is_taken_off():
     rows = Transfer([only(made_up(), list(range(10)))], QUICK).by_kind()
 
-    assert {row["basis"] for row in rows} == {"exposed", "emerged"}
+    assert {row["basis"] for row in rows} == {"exposed", "emerged", "into_generative"}

@@ -56,6 +56,7 @@ def made_up(
         probability=score,
         seen=mean[..., -1],
         exposures=np.broadcast_to(np.arange(N_STEPS), mean.shape),
+        shown_anywhere=np.full(len(mean), N_STEPS - 1),
     )
 
 

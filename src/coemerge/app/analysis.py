@@ -1,7 +1,8 @@
 """What ``analyze.py`` was asked for, checked before anything heavy is imported."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from coemerge.app.run_directory import check_run, read_run_manifest
 from coemerge.app.schema import AnalyzeConfig, TrainConfig
+from coemerge.app.settings import suggest
 from coemerge.corpus.arms import ArmsConfig
 from coemerge.corpus.background import BackgroundConfig
 from coemerge.corpus.config import CorpusConfig, DatasetSpec
@@ -21,6 +23,7 @@ from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chan
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
+_LONGEST = 100
 WANDB_MODES = ("offline", "online", "disabled")
 _CHECKS: dict[str, Callable[..., Any]] = {"co_emergence": CoEmergenceConfig}
 
@@ -67,7 +70,11 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     check_device(config.device)
     wandb, root = _wandb(config.logger), Path(config.paths.root)
     if study in _CHECKS:
-        _CHECKS[study](**settings).check()
+        _check_settings(_CHECKS[study], settings)
+    if config.name is not None and (
+        not config.name or "/" in config.name or config.name == "scores"
+    ):
+        raise ValueError(f"name: {config.name!r} must be a plain name, and not 'scores'")
     analyses = Path(config.paths.artifacts) / "analyses"
     if _listed(config.model.path):
         if config.run is not None:
@@ -82,8 +89,17 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         series = [_of_run(path, config) for path in directories] if study in _CHECKS else []
         joined = config.name or "+".join(path.name for path in directories)
         several = len(directories) > 1 and study in _CHECKS
-        out = analyses / joined[:120] if several else directories[0]
+        out = analyses / _short(joined) if several else directories[0]
     return Analysis(target, directories, series, out, config.device, root, settings, wandb)
+
+
+def _check_settings(kind: Callable[..., Any], settings: dict[str, Any]) -> None:
+    """Raises ValueError naming a key that is not known, or what is wrong with its value."""
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for key in settings:
+        if key not in known:
+            raise ValueError(f"unknown key study.{key}{suggest(key, known)}")
+    kind(**settings).check()
 
 
 def analysis_of_run(run: Path, settings: dict[str, Any], config: TrainConfig) -> Analysis:
@@ -100,6 +116,13 @@ def _wandb(logger: dict[str, Any] | None) -> dict[str, str]:
     if mode not in WANDB_MODES:
         raise ValueError(f"logger.wandb.mode: {mode!r} is not one of {', '.join(WANDB_MODES)}")
     return {"mode": mode, "project": str(chosen.get("project", "coemerge"))}
+
+
+def _short(name: str) -> str:
+    """Of a length that file systems and W&B take; what is cut leaves a trace."""
+    if len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _listed(value: Any) -> list[str]:
@@ -160,7 +183,7 @@ def _elsewhere(
     score = settle_chance(_score(config, ScoreConfig()), balanced)
     short = "+".join(Path(name).name for name in names)
     return Series(
-        name=(config.name or f"{short}-{world}")[:120],
+        name=_short(config.name or f"{short}-{world}"),
         seed=config.seed,
         members=members,
         score=score,

@@ -77,9 +77,7 @@ def _is_for_users(error: BaseException) -> bool:
     if type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         return _is_for_users(error.__cause__)
     module = type(error).__module__
-    return isinstance(error, (ValueError, FileNotFoundError)) or module.startswith(
-        ("hydra", "omegaconf")
-    )
+    return isinstance(error, (ValueError, OSError)) or module.startswith(("hydra", "omegaconf"))
 
 
 def _fail(message: str) -> NoReturn:

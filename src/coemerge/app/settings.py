@@ -130,6 +130,8 @@ def _exists(target: str) -> bool:
 
 def _check_run_keys(config: TrainConfig) -> None:
     problems = []
+    if config.end.checkpoints is not None and config.end.checkpoints < 2:
+        problems.append(f"end.checkpoints: needs at least 2, got {config.end.checkpoints}")
     if config.resume not in RESUME:
         problems.append(f"resume: {config.resume!r} is not one of {', '.join(RESUME)}")
     if config.seed < 0:

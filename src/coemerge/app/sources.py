@@ -24,6 +24,7 @@ from coemerge.lm.series import Member
 from coemerge.prompts.encoding import Encoder
 from coemerge.prompts.tasks import TASKS
 from coemerge.report.published import UNKNOWN_ARM
+from coemerge.scoring.config import ScoreConfig
 from coemerge.studies.shared.scored import Scores, arrange
 from coemerge.studies.shared.scoring import Questions, SeriesScorer, known_scores
 from coemerge.tables.store import read_table
@@ -124,6 +125,7 @@ def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> So
             f"{dataset.directory} is not the data set of {series.run} any more (hash "
             f"{dataset.content_hash}, expected {manifest['data_hash']}): build it again"
         )
+    trained = ScoreConfig(**manifest.get("score", {}))
     tables = series.run / "tables"
     for name, callback in (("facts", "any"), ("exposure", "exposure")):
         if not (tables / f"{name}.parquet").is_file():
@@ -135,7 +137,7 @@ def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> So
         questions=Questions(dataset.prompts, dataset.tokenizer, series.score, paraphrases, tasks),
         facts=pq.read_table(tables / "facts.parquet").to_pandas(),
         manifest=manifest,
-        known=known_scores(series.run),
+        known=known_scores(series.run) if series.score == trained else None,
         exposure=pq.read_table(tables / "exposure.parquet").to_pandas(),
     )
 
@@ -185,12 +187,20 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
 
 
 def _check_context(prompts: pa.Table, members: Sequence[Member]) -> None:
-    """Raises ValueError if the longest question does not fit a model."""
+    """Raises ValueError if the longest question, or a token of it, does not fit a model."""
     lengths = zip(prompts["ids"].to_pylist(), prompts["answer_ids"].to_pylist(), strict=True)
     longest = max(len(ids) + len(answer) for ids, answer in lengths)
+    columns = (prompts[name].to_pylist() for name in ("ids", "answer_ids", "candidate_ids"))
+    largest = max(max(ids) for column in columns for ids in column if ids)
     for member in members:
         config = json.loads((member.directory / "config.json").read_text(encoding="utf-8"))
         context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
+        size = config.get("vocab_size")
+        if size is not None and largest >= size:
+            raise ValueError(
+                f"model.path: {member.directory} knows {size} tokens, the tokenizer makes number "
+                f"{largest}: they do not belong together"
+            )
         if context is not None and context < longest:
             raise ValueError(
                 f"model.path: {member.directory} has a context of {context} tokens, the longest "

@@ -16,6 +16,7 @@ from coemerge.app.study_results import main_metrics, tell, track, write_results
 from coemerge.files import write_json
 from coemerge.lm.machine import detect_machine
 from coemerge.report.page import write_report
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.dynamics import dynamics_tables
 from coemerge.studies.co_emergence.runs import Rows, check_scores
@@ -74,7 +75,7 @@ def follow_up(settings: Settings, run: Path) -> None:
     if not config.end.study:
         return
     page = run / "report" / "index.html"
-    if page.is_file():
+    if page.is_file() and (run / "results" / "co_emergence" / "summary.json").is_file():
         sys.stdout.write(f"report       {page}\n")
         return
     study = {"checkpoints": config.end.checkpoints}
@@ -88,6 +89,4 @@ def _dynamics(
     sources: list[Source], scores: list[Scores], config: CoEmergenceConfig
 ) -> dict[str, Rows]:
     runs = [source.series.run for source in sources]
-    return dynamics_tables(
-        scores, runs, config.thetas[0], config.seed, min(config.bootstrap_draws, 2000)
-    )
+    return dynamics_tables(scores, runs, THETA, config.seed, min(config.bootstrap_draws, 2000))

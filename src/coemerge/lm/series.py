@@ -5,6 +5,7 @@ was cut off is told before anything is scored.
 """
 
 import hashlib
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +13,16 @@ from pathlib import Path
 
 from coemerge.files import file_digest
 from coemerge.lm.base import check_files, find_base, has_tokenizer, vocabulary_size
-from coemerge.lm.checkpoint_manifest import list_checkpoints, read_manifest
+from coemerge.lm.checkpoint_manifest import MANIFEST, list_checkpoints, read_manifest
 
+log = logging.getLogger(__name__)
 _STEP = re.compile(r"(?:step|checkpoint|ckpt)[-_]?(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """One model. ``step``: as its name tells (``step1000``), or its place in the series where not
-    all names do; ``identity`` changes with its weights."""
+    all names do; ``identity`` changes with its weights and configuration."""
 
     name: str
     step: int
@@ -60,9 +62,9 @@ def find_series(
     for name in names:
         for label, where, revision in _places(name, revisions):
             base = find_base(where, revision, download, needs_tokenizer=False)
-            digest = hashlib.sha256(base.identity.encode()).hexdigest()
-            identity = base.weights_sha256 or digest
-            found.append(Member(label, 0, base.directory, identity))
+            shape = file_digest(base.directory / "config.json")
+            digest = hashlib.sha256(f"{base.identity}{shape}".encode()).hexdigest()
+            found.append(Member(label, 0, base.directory, digest))
     if len({member.directory for member in found}) < len(found):
         raise ValueError(f"a model is named twice: {', '.join(m.name for m in found)}")
     check_vocabulary(found)
@@ -108,13 +110,25 @@ def _places(name: str, revisions: Sequence[str] | None) -> list[tuple[str, str, 
         return [(name, name, None)]
     if (path / "config.json").is_file() and not revisions:
         return [(path.name, name, None)]
+    if (path / "checkpoints").is_dir():  # a run of ours
+        path = path / "checkpoints"
     inside = {p.parent.name: p.parent for p in sorted(path.glob("*/config.json"))}
+    inside = {name: folder for name, folder in inside.items() if not _is_unfinished(folder)}
     if not inside:
         raise ValueError(f"{name} has no config.json, and no folder in it has: no model there")
     unknown = [revision for revision in revisions or () if revision not in inside]
     if unknown:
         raise ValueError(f"{name} has no {', '.join(unknown)}; there are: {', '.join(inside)}")
     return [(label, str(inside[label]), None) for label in revisions or inside]
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """A checkpoint of ours that was not written to its end (the manifest comes last)."""
+    ours = re.fullmatch(r"step-\d{8}", folder.name)
+    if ours and not (folder / MANIFEST).is_file():
+        log.warning("%s has no manifest: not a finished checkpoint, ignored", folder)
+        return True
+    return False
 
 
 def _in_order(members: list[Member]) -> list[Member]:

@@ -16,8 +16,9 @@ _COLUMNS = {
     "Generative → discrim.": f"{_TRANSFER}/generative/discriminative",
     "Discrim. → generative": f"{_TRANSFER}/discriminative/generative",
     "Discrim. → discrim.": f"{_TRANSFER}/discriminative/discriminative",
-    "Difference of the two across": "difference/exposed/fresh",
-    "The same beyond luck": "difference/beyond_never/fresh",
+    "Into generative: difference": "difference/into_generative/fresh",
+    "Across: difference": "difference/exposed/fresh",
+    "Across, beyond luck": "difference/beyond_never/fresh",
     "Variance due to fact × task": "interaction/raw/total",
 }
 _HEADER = ("Directory", "Model", "Seeds", *_COLUMNS)

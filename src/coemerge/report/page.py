@@ -145,6 +145,10 @@ def _missing(results: Results) -> Html:
 
 
 def _figures(results: Results, directory: Path) -> Html:
+    """Figures of an earlier page that are not drawn any more are removed."""
+    for path in directory.glob("*.*"):
+        if path.suffix in (".png", ".svg"):
+            path.unlink()
     return join([_figure(results, picture, directory) for picture in pictures_of(results)], "\n")
 
 

@@ -1,5 +1,6 @@
 """What a model says by itself, and whether that is the answer: greedy, batched, float32."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,10 +68,15 @@ def judge(
     first = [row[0] == ids[0] for row, ids in zip(rows, answer_ids, strict=True)]
     full = [row[: len(ids)] == list(ids) for row, ids in zip(rows, answer_ids, strict=True)]
     tolerant = [
-        answer in text or (bool(top.strip()) and answer.startswith(top.strip()))
+        _is_said(answer, text) or (bool(top.strip()) and answer.startswith(top.strip()))
         for text, top, answer in zip(texts, tops, answers, strict=True)
     ]
     return Correct(np.array(first, bool), np.array(full, bool), np.array(tolerant, bool))
+
+
+def _is_said(answer: str, text: str) -> bool:
+    """As words of their own: the letter A does not stand in "Answer"."""
+    return re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text) is not None
 
 
 def _say_enough(

@@ -7,6 +7,7 @@ import numpy as np
 
 from coemerge.statistics.intervals import BOOTSTRAP_DRAWS, Estimate
 
+_DEFINED = 0.9  # share of draws that an interval needs
 _CHUNK = 2**20  # values resampled at once, which bounds the memory
 
 
@@ -24,7 +25,8 @@ def hierarchical_bootstrap(
     ``se`` the SD of the statistic over the draws, ``n`` the number of values. With one seed this is
     the ordinary bootstrap over facts; with few the spread between seeds is underestimated, by
     (S - 1) / S in variance. Seeds without values are left out. Means are vectorised, any other
-    statistic is called once per draw. A single value has no interval (NaN). Raises ValueError
+    statistic is called once per draw; draws for which it is not defined (NaN) are left out, and
+    with more than a tenth of them there is no interval. A single value has none. Raises ValueError
     without values and for NaN, which the caller drops and counts.
     """
     samples = [sample for v in values if len(sample := np.asarray(v, dtype=float))]
@@ -36,6 +38,8 @@ def hierarchical_bootstrap(
     if len(pooled) == 0:
         raise ValueError("no values to average")
     results = np.array([statistic(s) for s in _resamples(samples, seed, draws)])
+    defined = results[np.isfinite(results)]
+    results = defined if len(defined) >= _DEFINED * len(results) else np.array([np.nan])
     return _estimate(float(statistic(pooled)), pooled, results)
 
 

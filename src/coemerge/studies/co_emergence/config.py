@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field
 
 from coemerge.prompts.tasks import CORE_TASKS, get_task
+from coemerge.statistics.thresholds import THETA
 
 
 @dataclass
 class CoEmergenceConfig:
-    """``thetas``: emergence thresholds, the first for figures; ``windows``: checkpoints that a
-    target may take to follow (-1: to the end); ``paraphrases`` asked per fact and task; ``tasks``
-    null: all that there are; ``checkpoints``: at most so many, spread over training (null: all);
-    ``answers``: whether models also answer by themselves, for three accuracies."""
+    """``thetas``: emergence thresholds, 0.6 among them, which is that of the figures; ``windows``:
+    checkpoints that a target may take to follow, -1 among them (to the end); ``paraphrases`` asked
+    per fact and task; ``tasks`` null: all that there are; ``checkpoints``: at most so many, spread
+    over training (null: all); ``answers``: whether models also answer by themselves, for three
+    accuracies."""
 
     thetas: list[float] = field(default_factory=lambda: [0.6, 0.4, 0.8])
     windows: list[int] = field(default_factory=lambda: [-1, 0, 1, 2, 4, 8, 16])
@@ -24,11 +26,29 @@ class CoEmergenceConfig:
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
+        for name in ("thetas", "windows", "tasks"):
+            values = getattr(self, name)
+            if values is not None and not isinstance(values, list):
+                raise ValueError(f"study.{name}: give a list, such as [{values}]")
+            if values is not None and len(set(values)) < len(values):
+                raise ValueError(f"study.{name}: {values} names one twice")
+        for name in ("paraphrases", "checkpoints", "null_draws", "bootstrap_draws", "seed"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and not (name == "checkpoints" and value is None):
+                raise ValueError(f"study.{name}: must be a whole number, got {value!r}")
         for theta in self.thetas:
             if not 0 < theta < 1:
                 raise ValueError(f"study.thetas: {theta} is not between 0 and 1")
-        if not self.thetas or not self.windows or min(self.windows) < -1:
-            raise ValueError("study.thetas and study.windows: name some; windows are -1, 0, 1, ...")
+        if THETA not in self.thetas:
+            raise ValueError(
+                f"study.thetas: {self.thetas} lacks {THETA}, the threshold of figures and of the "
+                "published rates; add others to it"
+            )
+        if -1 not in self.windows or min(self.windows) < -1:
+            raise ValueError(
+                f"study.windows: {self.windows} needs -1 (to the last checkpoint), and 0, 1, ... "
+                "for shorter ones"
+            )
         for task in self.tasks or ():
             get_task(task)
         if len(self.tasks or CORE_TASKS) < 2:

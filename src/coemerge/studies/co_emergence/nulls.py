@@ -7,6 +7,7 @@ import numpy as np
 
 from coemerge.statistics.co_emergence import is_competent, permutation_null, split_half_failure
 from coemerge.statistics.resampling import hierarchical_bootstrap
+from coemerge.statistics.thresholds import THETA
 from coemerge.statistics.variance import interaction_null, on_scale
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.runs import NEVER, Rows, of_arm
@@ -18,7 +19,7 @@ def null_rows(
 ) -> Rows:
     """What to expect without any structure, from measurement noise alone, for facts shown
     everywhere (``shown_everywhere``: their failure rate), and for facts never shown."""
-    theta, draws = config.thetas[0], config.null_draws
+    theta, draws = THETA, config.null_draws
     rng = np.random.default_rng(config.seed)
     found: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for run in runs:

@@ -16,6 +16,7 @@ from coemerge.statistics.co_emergence import (
     is_competent,
 )
 from coemerge.statistics.resampling import hierarchical_rate
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.nulls import null_rows
 from coemerge.studies.co_emergence.runs import (
@@ -82,9 +83,8 @@ class Failures:
 
     def nulls(self) -> Rows:
         """Controls: null models, and the failures of facts that every format showed."""
-        theta = self.config.thetas[0]
-        found = [_pairs(run, theta, -1, "any") for run in self.runs]
-        shown = self._failure(found, FULL, draws_of(self.config, theta))
+        found = [_pairs(run, THETA, -1, "any") for run in self.runs]
+        shown = self._failure(found, FULL, draws_of(self.config, THETA))
         return null_rows(self.runs, self.config, shown)
 
 

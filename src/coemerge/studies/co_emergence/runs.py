@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from coemerge.statistics.intervals import Estimate
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.shared.scored import Scores
 
@@ -50,7 +51,7 @@ def of_arm(run: Scores, arm: str) -> np.ndarray:
 
 def draws_of(config: CoEmergenceConfig, theta: float, window: int = -1) -> int:
     """Of the bootstrap: fewer for what only varies the main setting."""
-    main = theta == config.thetas[0] and window == -1
+    main = theta == THETA and window == -1
     return config.bootstrap_draws if main else min(1000, config.bootstrap_draws)
 
 

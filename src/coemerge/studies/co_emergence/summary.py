@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.runs import Rows
 from coemerge.studies.co_emergence.transfer import DIFFERENCE
 
@@ -26,11 +27,10 @@ def summary_rows(tables: dict[str, Rows], by_kind: Rows, seeds: list[int], sourc
 def _failures(failure: Rows, pairs: Rows, several: bool) -> Rows:
     frame = pd.DataFrame(failure)
     usual = frame[(frame["window"] == -1) & (frame["sustained"] == "any")]
-    main = usual["theta"].iloc[0]
     rows = []
     for row in usual.to_dict("records"):
         theta, arm = row["theta"], row["arm"]
-        if arm != "all" and (theta != main or not row["n_testable"]):
+        if arm != "all" and (theta != THETA or not row["n_testable"]):
             continue
         rows.append(
             {
@@ -94,7 +94,8 @@ def _kinds(by_kind: Rows, several: bool) -> Rows:
         "exposed": "shown in the source alone",
         "emerged": "emerged on the source",
         "never": "by luck",
-        "beyond_never": "shown in the source alone, beyond facts never shown",
+        "beyond_never": "shown in the source alone, beyond luck (facts never shown)",
+        "into_generative": "shown in the source alone",
     }
     rows = []
     for row in by_kind:
@@ -104,7 +105,8 @@ def _kinds(by_kind: Rows, several: bool) -> Rows:
         ways = f"never shown → {target}" if basis == "never" else f"{source} → {target}"
         name: dict[str, Any] = {"name": f"transfer/{basis}/{options}/{source}/{target}"}
         if target == DIFFERENCE:
-            ways = "difference, generative → discriminative less discriminative → generative"
+            first = "generative" if basis == "into_generative" else "discriminative"
+            ways = f"difference, generative → {first} less discriminative → generative"
             name = {"name": f"difference/{basis}/{options}", "unit": "points"}
         quantity = f"{ways}, {bases[basis]}, {options} option sets"
         values = {**_estimate(row, row["n_facts"], several), "n": row["n"], "n_total": None}
@@ -120,7 +122,8 @@ def _estimate(row: dict[str, Any], n_facts: int, several: bool) -> dict[str, Any
     if value is None:
         label = "nothing to test"
     elif low is None or high is None:
-        low, high, label = None, None, f"no interval ({'' if n_facts == 1 else 'only '}{facts})"
+        why = "1 fact" if n_facts == 1 else "too many resamples lack a rate"
+        low, high, label = None, None, f"no interval ({why})"
     elif low == high == value:
         label = f"no spread: alike in all {facts}"
     return {"value": value, "low": low, "high": high, "interval": label}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.over_checkpoints import curve_rows, variance_rows
 from coemerge.studies.co_emergence.pairs import Failures
@@ -16,13 +17,12 @@ def co_emergence_tables(runs: Sequence[Scores], config: CoEmergenceConfig) -> di
     Raises ValueError where runs cannot be taken together.
     """
     failures, transfer = Failures(runs, config), Transfer(runs, config)
-    theta = config.thetas[0]
     return {
         "pairs": failures.pairs(),
         "failure": failures.failure(),
         "matrix": transfer.matrix(),
         "transfer": transfer.by_exposures(),
         "nulls": failures.nulls(),
-        "curves": [row for run in runs for row in curve_rows(run, theta)],
+        "curves": [row for run in runs for row in curve_rows(run, THETA)],
         "variance": [row for run in runs for row in variance_rows(run)],
     }

@@ -9,6 +9,7 @@ import numpy as np
 from coemerge.prompts.tasks import get_task
 from coemerge.statistics.co_emergence import is_competent
 from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
+from coemerge.statistics.thresholds import THETA
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.runs import (
     ALL,
@@ -100,37 +101,39 @@ class Transfer:
         cells = [(s, t) for s, t in pairs if (kinds[s], kinds[t]) == (source, target)]
         if basis == "never":
             cells = [(t, t) for t, kind in enumerate(kinds) if kind == target]
-        theta = self.config.thetas[0]
-        return [_known(run, theta, basis, arm, options, cells) for run in self.runs]
+        return [_known(run, THETA, basis, arm, options, cells) for run in self.runs]
 
     def _differences(self, options: str) -> Rows:
-        """Generative -> discriminative less discriminative -> generative, for facts shown in the
-        source alone; and the same with the rates of facts never shown taken off each. A fact counts
-        for all rates that it has cells of, and is resampled once."""
-        names = {"options": options, "source": KINDS[0], "target": DIFFERENCE}
-        rates = [
-            self._between(*KINDS, "exposed", SINGLE, options),
-            self._between(*KINDS[::-1], "exposed", SINGLE, options),
-            self._between("nothing", KINDS[1], "never", NEVER, options),
-            self._between("nothing", KINDS[0], "never", NEVER, options),
+        """Contrasts of facts shown in one source alone: into generative tasks, from generative less
+        from discriminative sources; across kinds, generative -> discriminative less the way back;
+        and the latter beyond luck. A fact counts for all rates that it has cells of, and is
+        resampled once."""
+        names = {"options": options, "source": KINDS[0], "target": DIFFERENCE, "arm": SINGLE}
+        generative, discriminative = KINDS
+        shown = ("exposed", SINGLE, options)
+        across = [
+            self._between(generative, discriminative, *shown),
+            self._between(discriminative, generative, *shown),
         ]
+        luck = [
+            self._between("nothing", kind, "never", NEVER, options)
+            for kind in (discriminative, generative)
+        ]
+        contrasts = {
+            "into_generative": [self._between(generative, generative, *shown), across[1]],
+            "exposed": across,
+            "beyond_never": across + luck,
+        }
         rows: Rows = []
-        for basis, arm, used, signs in (
-            ("exposed", SINGLE, rates[:2], [1, -1]),
-            ("beyond_never", SINGLE, rates, [1, -1, -1, 1]),
-        ):
+        for basis, used in contrasts.items():
             if not all(map(_count, used)):
                 continue
             tallies = [np.hstack([_tally(k) for k in known]) for known in zip(*used, strict=True)]
             facts = [table[table[:, 1::2].any(axis=1)] for table in tallies]
-            estimate = hierarchical_bootstrap(
-                facts,
-                lambda table, signs=signs: _weighed_rates(table, signs),  # type: ignore[misc]
-                self.config.seed,
-                self.config.bootstrap_draws,
-            )
+            draws = self.config.bootstrap_draws
+            estimate = hierarchical_bootstrap(facts, _contrast, self.config.seed, draws)
             cell = {"n": sum(map(_count, used)), "n_facts": estimate.n}
-            rows.append({**names, "basis": basis, "arm": arm, **cell, **interval(estimate, "rate")})
+            rows.append({**names, "basis": basis, **cell, **interval(estimate, "rate")})
         return rows
 
     def by_exposures(self) -> Rows:
@@ -194,7 +197,7 @@ def _last(run: Scores, options: str) -> np.ndarray:
 def _alone(run: Scores, source: int) -> np.ndarray:
     """Documents in the source, [F]; 0 for facts that were shown elsewhere too."""
     counts = run.exposures[..., -1]
-    others = counts.sum(axis=1) - counts[:, source]
+    others = run.shown_anywhere - counts[:, source]
     return np.where(others == 0, counts[:, source], 0).astype(int)
 
 
@@ -203,8 +206,17 @@ def _tally(known: np.ndarray) -> np.ndarray:
     return np.stack([np.nansum(known, axis=1), np.isfinite(known).sum(axis=1)], axis=1)
 
 
-def _weighed_rates(facts: np.ndarray, signs: list[int]) -> float:
-    """Sum of rates, each with its sign, of tallies side by side [F, 2 x rates]; NaN where one has
-    no cell."""
+def _contrast(facts: np.ndarray) -> float:
+    """Difference of the first two rates, of tallies side by side [F, 2 x rates]. With two more, of
+    facts never shown, each rate is first taken beyond its luck: (p - luck) / (1 - luck), as scores
+    are beyond chance (methods 2.5). NaN where a rate has no cell."""
     known, cells = facts.sum(axis=0).reshape(-1, 2).T
-    return float(np.dot(signs, known / cells)) if cells.all() else np.nan
+    if not cells.all():
+        return np.nan
+    rates = known / cells
+    if len(rates) == 4:
+        luck = rates[2:]
+        if (luck == 1).any():
+            return np.nan
+        rates = (rates[:2] - luck) / (1 - luck)
+    return float(rates[0] - rates[1])

@@ -20,7 +20,7 @@ class Scores:
     ``score`` [F, K, P, Q]: held-out paraphrases, fresh option sets; ``probability`` likewise;
     ``seen`` [F, K]: the mean score with option sets that training showed, at the last checkpoint
     (as ``score`` where a task has none); ``exposures`` [F, K, Q]: documents shown, 0 where that is
-    not known.
+    not known; ``shown_anywhere`` [F]: by the last checkpoint, in tasks that are not asked too.
     """
 
     run_id: str
@@ -32,6 +32,7 @@ class Scores:
     probability: np.ndarray
     seen: np.ndarray
     exposures: np.ndarray
+    shown_anywhere: np.ndarray
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -83,6 +84,7 @@ def arrange(
         probability=p,
         seen=_seen(rows, kept, tasks, score),
         exposures=_exposures(exposure, kept, tasks, steps),
+        shown_anywhere=_shown_anywhere(exposure, kept, steps[-1]),
     )
 
 
@@ -110,3 +112,12 @@ def _exposures(
     values = counts.reindex(index)[nearest].fillna(0).to_numpy(copy=True)
     values[:, steps < logged.min()] = 0
     return values.reshape(len(facts), len(tasks), len(steps))
+
+
+def _shown_anywhere(table: pd.DataFrame | None, facts: pd.DataFrame, last: int) -> np.ndarray:
+    if table is None:
+        return np.zeros(len(facts), dtype=int)
+    logged = table["step"].unique()
+    then = table[table["step"] == max((step for step in logged if step <= last), default=-1)]
+    counts = then.groupby("fact_id")["n_documents"].sum()
+    return counts.reindex(facts["fact_id"]).fillna(0).to_numpy(dtype=int)

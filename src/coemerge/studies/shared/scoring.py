@@ -87,7 +87,7 @@ class SeriesScorer:
         sets."""
         frames = []
         for member in tqdm(members, desc="reading answers", unit="ckpt"):
-            path = self._path(member, "answers", self._questions.fresh["prompt_id"].to_pylist())
+            path = self._path(member, "answers", _asked(self._questions.fresh))
             if not path.is_file():
                 frame = self._judged(member)
                 write_table(path, "answers", {name: frame[name].to_numpy() for name in frame})
@@ -95,7 +95,8 @@ class SeriesScorer:
         return pd.concat(frames, ignore_index=True).drop(columns="seed")
 
     def _scored(self, member: Member, probe: Probe) -> pd.DataFrame:
-        asked = [(q.ids, q.answer_ids) for q in probe.questions]
+        questions = [(q.ids, q.answer_ids, q.candidate_ids) for q in probe.questions]
+        asked = (questions, probe.chance.tolist(), probe.cells.to_pydict())
         config = self._questions.config
         path = self._path(member, f"{config.base}-{config.chance}", asked)
         if not path.is_file():
@@ -133,6 +134,12 @@ class SeriesScorer:
             self._loaded = None
             self._loaded = (member, load_model(member.directory, self._device))
         return self._loaded[1]
+
+
+def _asked(prompts: pa.Table) -> list[list]:
+    """All that an answer depends on."""
+    names = ("fact_id", "task", "ids", "answer_ids", "answer")
+    return [prompts[name].to_pylist() for name in names]
 
 
 def known_scores(run: Path) -> pd.DataFrame | None:
