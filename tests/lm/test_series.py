@@ -129,6 +129,25 @@ def test_identity_follows_the_weights_not_the_folder(model, tmp_path):
     assert one.identity == two.identity != three.identity
 
 
+def test_identity_follows_the_configuration_too(model, tmp_path):
+    one, other = copies(model, tmp_path, "one", "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "n_head": 2}))
+
+    first, second = find_series([str(one), str(other)], None, False)
+
+    assert first.identity != second.identity
+
+
+def test_a_run_stands_for_its_finished_checkpoints(model, tmp_path, caplog):
+    done, _ = copies(model, tmp_path / "run" / "checkpoints", "step-00000010", "step-00000020")
+    manifest = {"step": 10, "tokens_seen": 1, "weights_sha256": "a" * 64, "config_hash": "b"}
+    (done / "manifest.json").write_text(json.dumps(manifest))
+
+    assert found(find_series([str(tmp_path / "run")], None, False)) == [("step-00000010", 10)]
+    assert "step-00000020 has no manifest" in caplog.text
+
+
 def test_a_run_without_finished_checkpoints_is_refused(model, tmp_path, caplog):
     copies(model, tmp_path / "checkpoints", "step-00000010")
 

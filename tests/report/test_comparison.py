@@ -43,7 +43,7 @@ def test_every_directory_has_its_row_with_its_own_numbers(main: Path, wide: Path
     assert "71.0 % [66.0, 75.0] n = 135 22.0 % [18.0, 27.0] n = 135" in first
     assert "+49.0 points [+41.0, +56.0]" in first
     assert "18.4 % [17.1, 19.9] n = 690" in first
-    numbers = "9,000,000 parameters 1 12.3 % [10.0, 15.0] n = 1,031 of 1,380 – – – – "
+    numbers = "9,000,000 parameters 1 12.3 % [10.0, 15.0] n = 1,031 of 1,380 – – – – – "
     assert other.startswith(f", {numbers}+12.3 points [+10.0, +15.0] n = 270 – ")
 
 

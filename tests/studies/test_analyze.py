@@ -87,6 +87,39 @@ def test_a_finished_training_is_not_studied_again(runs):
     assert summary.stat().st_mtime_ns == before
 
 
+def test_other_scores_than_those_of_training_are_scored_anew(runs, tmp_path):
+    """Rows that training left count only where they were scored alike."""
+    few = ("study.checkpoints=2", "study.tasks=[completion,mcqa]", *SMALL)
+    frames = {}
+    for name in ("with", "without"):
+        copy = tmp_path / name
+        shutil.copytree(runs[1], copy)
+        shutil.rmtree(copy / "results", ignore_errors=True)
+        if name == "without":
+            (copy / "tables" / "prompt_scores.parquet").unlink()
+        result = python("analyze.py", f"run={copy}", "score.base=cand", *few)
+        assert result.returncode == 0, result.stderr
+        frames[name] = tables_of(copy)["exposure"]
+
+    pd.testing.assert_frame_equal(frames["with"], frames["without"], rtol=0, atol=1e-6)
+
+
+def test_a_study_that_fails_leaves_its_training_finished(tmp_path):
+    (tmp_path / "runs" / "blocked").mkdir(parents=True)
+    arguments = (
+        "train.py", "experiment=smoke", "run_id=blocked", "logger=none", "trainer.threads=1",
+        "trainer.max_steps=6", f"paths.artifacts={tmp_path}",
+    )  # fmt: skip
+    assert python(*arguments, "end.study=false").returncode == 0
+    (tmp_path / "runs" / "blocked" / "results").write_text("in the way")
+
+    result = python(*arguments, "resume=true")
+
+    assert "Traceback" not in result.stderr
+    manifest = json.loads((tmp_path / "runs" / "blocked" / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+
+
 def test_a_training_without_checkpoints_says_that_it_is_not_studied(tmp_path):
     result = python(
         "train.py", "experiment=smoke", "callbacks=none", "logger=none", "trainer.threads=1",

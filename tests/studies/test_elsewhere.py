@@ -128,6 +128,17 @@ def test_models_are_left_as_they_were(models, tmp_path):
     assert {path: path.read_bytes() for path in models[0].iterdir()} == digest
 
 
+def test_other_questions_of_the_same_facts_are_answered_anew(models, tmp_path):
+    """Option sets of another seed: neither scores nor answers come from the first analysis."""
+    few = ("study.tasks=[mcqa,negmcqa]", f"paths.artifacts={tmp_path}", f"model.path={models[0]}")
+    analyse(*few, "name=first")
+    analyse(*few, "name=second", "seed=5")
+
+    cache = [path.name for path in (tmp_path / "analyses" / "scores").iterdir()]
+    assert len([name for name in cache if name.endswith("-answers.parquet")]) == 2
+    assert len(cache) == 4
+
+
 def test_a_chat_template_changes_what_is_asked(models, tmp_path):
     chatty = Path(shutil.copytree(models[0], tmp_path / "chatty"))
     template = "<|user|> {{ messages[0]['content'] }} <|assistant|>"

@@ -1,0 +1,13 @@
+"""Where a model holds a fact for a task: trained masks over heads and neurons (methods 3.5).
+
+Takes a plain torch model and a table of prompts; knows facts and tasks by their ids alone. Axes: J
+masks, L layers, H query heads, m neurons of a layer, B rows of a batch, T tokens, V vocabulary.
+
+Reading order: ``config`` (every weight, and two presets), ``prompts``, ``corruption`` and
+``examples`` (what each mask is trained and evaluated on), ``relaxation`` and ``losses`` (gates that
+gradients can move, and the terms they minimise), ``batches`` and ``activations`` (rows in forward
+passes, and what those leave behind), ``objective`` (all terms of many masks, each batch row under
+its own), ``stopping`` and ``masks`` (the training), ``trained`` (its result), ``chunks``
+(``train_masks``: what fits memory, and is never trained twice), ``speed``; then ``answering``,
+``controls``, ``metrics`` and ``effects`` (``evaluate_masks``: what masks do to held-out answers).
+"""

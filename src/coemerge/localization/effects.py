@@ -1,0 +1,207 @@
+"""What binary masks do to answers that they were not trained on (methods 3.5).
+
+Every mask is applied to the held-out prompts of its own fact in every task (its row of the
+necessity matrix) and to those of other facts in its own task; patched into corrupted prompts of its
+own cell; and compared with random masks of equal size and with another fact's mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from coemerge.interventions.guard import unchanged
+from coemerge.localization.activations import CleanRuns, mean_references
+from coemerge.localization.answering import Answerer, Asked
+from coemerge.localization.chunks import reference_rows
+from coemerge.localization.controls import mismatched_masks, random_masks
+from coemerge.localization.examples import Examples, at_most
+from coemerge.localization.metrics import is_valid, recovery, relative_drop
+from coemerge.localization.prompts import EVAL, stable_seed
+from coemerge.localization.trained import TrainedMasks
+
+_MASKS_AT_ONCE = 48  # bounds the clean activations that are held
+
+
+@dataclass(frozen=True)
+class EffectsConfig:
+    """``references``: what ablated components become (zero, mean, corrupted); ``random_draws``
+    per mask; ``other_prompts``: of other facts, per mask."""
+
+    references: tuple[str, ...] = ("zero", "mean", "corrupted")
+    random_draws: int = 20
+    other_prompts: int = 48
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One row of ``results/task_localization/effects``, without variant and seed of the study.
+
+    Accuracies are over ``n`` prompts; ``accuracy_corrupted`` and ``recovery`` are NaN for
+    ablations, ``relative_drop`` for patches."""
+
+    fact_id: str
+    mask_task: str
+    eval_task: str
+    eval_facts: str
+    intervention: str
+    reference: str
+    control: str
+    draw: int
+    n: int
+    accuracy_base: float
+    accuracy_corrupted: float
+    accuracy_after: float
+    relative_drop: float
+    recovery: float
+
+
+def evaluate_masks(
+    model: nn.Module,
+    examples: Examples,
+    masks: TrainedMasks,
+    config: EffectsConfig | None = None,
+) -> pd.DataFrame:
+    """One row per ``Effect``, and ``valid`` of each mask in every row of it (with the reference of
+    the row; for patches that of the training). The model is left as found."""
+    config = config or EffectsConfig()
+    device = next(model.parameters()).device
+    rows: list[Effect] = []
+    with unchanged(model), torch.autocast(device.type, enabled=False):
+        model.eval()
+        for start in range(0, len(masks), _MASKS_AT_ONCE):
+            part = masks.select(np.arange(start, min(start + _MASKS_AT_ONCE, len(masks))))
+            rows += _Evaluation(model, examples, part, config, masks).rows()
+    return with_validity(pd.DataFrame([asdict(row) for row in rows]), examples.config.reference)
+
+
+def with_validity(effects: pd.DataFrame, trained_with: str) -> pd.DataFrame:
+    """Adds ``valid``: whether the mask passes with the reference of the row (``is_valid``)."""
+    keys = ["fact_id", "mask_task"]
+    own = effects[effects["control"] == "none"]
+    patched = own[own["intervention"] == "patch"].set_index(keys)["recovery"]
+    verdicts = {}
+    for key, rows in own[own["intervention"] == "ablate"].groupby([*keys, "reference"]):
+        fact, task, _ = key
+        is_target = (rows["eval_facts"] == "own") & (rows["eval_task"] == task)
+        target = float(rows.loc[is_target, "relative_drop"].iloc[0])
+        verdicts[key] = is_valid(target, rows.loc[~is_target, "relative_drop"], patched[fact, task])
+    reference = effects["reference"].where(effects["intervention"] == "ablate", trained_with)
+    cells = zip(effects["fact_id"], effects["mask_task"], reference, strict=True)
+    return effects.assign(valid=[verdicts.get(cell, False) for cell in cells])
+
+
+class _Evaluation:
+    """Of some masks: prompts, base accuracies and clean activations they share."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        examples: Examples,
+        masks: TrainedMasks,
+        config: EffectsConfig,
+        everything: TrainedMasks,
+    ) -> None:
+        self._model, self._examples, self._masks = model, examples, masks
+        self._config = config
+        self._device = next(model.parameters()).device
+        self._own = [examples.eval(*cell) for cell in masks.cells]
+        self._cells = self._evaluated_cells()
+        self._controls = self._control_masks(everything)
+        prompts = np.unique(np.concatenate([rows for *_, rows in self._cells]))
+        untouched = Answerer(model, examples.prompts)
+        self._base = dict(zip(prompts, untouched.untouched(prompts), strict=True))
+
+    def rows(self) -> list[Effect]:
+        found: list[Effect] = []
+        for reference in self._config.references:
+            answerer = self._answerer(reference)
+            found += self._ablations(answerer, reference, self._masks, self._cells, "none", 0)
+            for control, draw, masks in self._controls:
+                cells = self._own_cells()
+                found += self._ablations(answerer, reference, masks, cells, control, draw)
+        return found + self._patches()
+
+    def _evaluated_cells(self) -> list[tuple[int, str, str, np.ndarray]]:
+        """(mask, evaluated task, own or other facts, prompts)."""
+        cells = []
+        examples, n = self._examples, self._config.other_prompts
+        for j, (fact, task) in enumerate(self._masks.cells):
+            for other in examples.tasks:
+                cells.append((j, other, "own", examples.eval(fact, other)))
+            rng = np.random.default_rng(stable_seed(self._config.seed, "others", fact, task))
+            known = examples.prompts.cells
+            others = [(f, task, EVAL) for f in examples.other_facts(fact)]
+            pool = at_most([known[cell] for cell in others if cell in known], n, rng)
+            cells.append((j, task, "other", np.concatenate(pool)))
+        return cells
+
+    def _own_cells(self) -> list[tuple[int, str, str, np.ndarray]]:
+        tasks = self._masks.task
+        return [(j, tasks[j], "own", prompts) for j, prompts in enumerate(self._own)]
+
+    def _control_masks(self, everything: TrainedMasks) -> list[tuple[str, int, TrainedMasks]]:
+        draws = range(self._config.random_draws)
+        controls = [("random", d, random_masks(self._masks, d, self._config.seed)) for d in draws]
+        if len(set(everything.fact_id)) < 2:
+            return controls
+        index = [everything.index(cell) for cell in self._masks.cells]
+        return [*controls, ("mismatched", 0, mismatched_masks(everything).select(index))]
+
+    def _answerer(self, reference: str) -> Answerer:
+        positions, prompts = self._examples.config.positions, self._examples.prompts
+        if reference == "mean":
+            means = mean_references(self._model, prompts, reference_rows(self._examples))
+            return Answerer(self._model, prompts, means, positions)
+        corrupted = "corrupted" if reference == "corrupted" else None
+        return Answerer(self._model, prompts, corrupted, positions)
+
+    def _ablations(
+        self,
+        answerer: Answerer,
+        reference: str,
+        masks: TrainedMasks,
+        cells: Sequence[tuple[int, str, str, np.ndarray]],
+        control: str,
+        draw: int,
+    ) -> list[Effect]:
+        asked = _ask([(j, prompts) for j, _, _, prompts in cells])
+        right = answerer.ablated(masks.gates(self._device), asked)
+        found, start = [], 0
+        for j, task, whose, prompts in cells:
+            after = float(right[start : start + len(prompts)].mean())
+            start += len(prompts)
+            base = float(np.mean([self._base[i] for i in prompts]))
+            drop = float(relative_drop(base, after))
+            accuracies = (len(prompts), base, np.nan, after, drop, np.nan)
+            where = (*masks.cells[j], task, whose, "ablate", reference, control, draw)
+            found.append(Effect(*where, *accuracies))
+        return found
+
+    def _patches(self) -> list[Effect]:
+        prompts = self._examples.prompts
+        answerer = Answerer(self._model, prompts, None, self._examples.config.positions)
+        asked = _ask(list(enumerate(self._own)))
+        clean = CleanRuns(self._model, prompts, np.unique(asked.prompt))
+        corrupted = answerer.untouched(asked.prompt, corrupted=True)
+        found = []
+        for control, draw, masks in [("none", 0, self._masks), *self._controls]:
+            right = answerer.patched(masks.gates(self._device), asked, clean)
+            for j, (fact, task) in enumerate(masks.cells):
+                mine = asked.mask == j
+                base = float(np.mean([self._base[i] for i in self._own[j]]))
+                worst, after = float(corrupted[mine].mean()), float(right[mine].mean())
+                regained = float(recovery(base, worst, after))
+                where = (fact, task, task, "own", "patch", "corrupted", control, draw)
+                found.append(Effect(*where, int(mine.sum()), base, worst, after, np.nan, regained))
+        return found
+
+
+def _ask(pairs: Sequence[tuple[int, np.ndarray]]) -> Asked:
+    """All prompts of all masks, one after the other."""
+    masks = np.concatenate([np.full(len(prompts), j) for j, prompts in pairs])
+    return Asked(masks, np.concatenate([prompts for _, prompts in pairs]))
