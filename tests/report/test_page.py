@@ -16,6 +16,7 @@ from coemerge.report.figure_curves import draw_emerged
 from coemerge.report.figure_exposure import draw_exposure
 from coemerge.report.figure_failure import arm_rows, draw_failure_by_arm
 from coemerge.report.page import write_report
+from coemerge.report.plotting import by_seed
 from coemerge.report.published import PUBLISHED, STUDIES
 from coemerge.report.results import read_results
 from tests.conftest import ROOT
@@ -336,3 +337,17 @@ def test_a_browser_shows_it_without_complaint(report: Path, tmp_path: Path):
     complaints = [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
     assert not complaints
     assert shown.stdout.count("<svg") == len(SEVEN)
+
+
+def test_seeds_of_other_steps_are_drawn_to_their_common_end():
+    """Checkpoints of two seeds that differ by a step or two: no part of training is left out."""
+    frame = pd.DataFrame(
+        [(0, 0, 0.0), (0, 10, 0.1), (0, 100, 1.0), (1, 0, 0.0), (1, 12, 0.2), (1, 98, 0.9)],
+        columns=["seed", "step", "value"],
+    )
+
+    wide = by_seed(frame, "value")
+
+    assert list(wide.index) == [0, 10, 12, 98]
+    assert wide.loc[12, 0] == pytest.approx(0.1 + 0.9 * 2 / 90)
+    assert wide.loc[10, 1] == pytest.approx(0.2 * 10 / 12)

@@ -59,7 +59,7 @@ def co_emergence(analysis: Analysis) -> None:
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, by_kind, [source.seed for source in sources], names)
     write_results(analysis, sources, tables, summary)
-    write_json(analysis.out / "results" / "metrics.json", main_metrics(tables, by_kind))
+    write_json(analysis.out / "results" / "metrics.json", main_metrics(tables, by_kind, summary))
     tell(summary, analysis.out, scored - started, time.perf_counter() - scored)
     report(analysis)
     track(analysis, str(sources[0].manifest.get("experiment", analysis.out.name)), tables)

@@ -17,7 +17,7 @@ from coemerge.studies.co_emergence.transfer import DIFFERENCE
 from coemerge.tables.store import table_schema, write_table
 from coemerge.tracking.analysis_run import log_analysis
 from coemerge.tracking.co_emergence import co_emergence_metrics
-from coemerge.tracking.names import FAILURE_RATE, INTERACTION_SHARE
+from coemerge.tracking.names import FAILURE_RATE
 
 _FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
 
@@ -39,16 +39,20 @@ def write_results(
     _write_origin(analysis, sources)
 
 
-def main_metrics(tables: dict[str, Rows], by_kind: Rows) -> dict[str, float]:
+def main_metrics(tables: dict[str, Rows], by_kind: Rows, summary: Rows) -> dict[str, float]:
     """The few numbers that ``dvc metrics`` compares; undefined ones are left out."""
-    values, series = co_emergence_metrics(tables)
-    found = {"failure_rate": values.get(FAILURE_RATE), "interaction_share": None}
-    if series:
-        found["interaction_share"] = series[-1].get(INTERACTION_SHARE)
+    values, _ = co_emergence_metrics(tables)
+    shares = {row["name"]: row["value"] for row in summary}
+    found = {
+        "failure_rate": values.get(FAILURE_RATE),
+        "interaction_share": shares.get("interaction/raw/total"),
+    }
     for row in by_kind:
         if row["basis"] == "exposed" and row["options"] == "fresh":
             between = f"{row['source']}_to_{row['target']}"
-            found["asymmetry" if row["target"] == DIFFERENCE else between] = row["rate"]
+            found["across" if row["target"] == DIFFERENCE else between] = row["rate"]
+        if row["basis"] == "into_generative" and row["options"] == "fresh":
+            found["asymmetry"] = row["rate"]
     return {name: float(v) for name, v in found.items() if v is not None and np.isfinite(v)}
 
 

@@ -119,4 +119,4 @@ def _significance(rows: pd.DataFrame) -> str:
     if tested.empty:
         return "interaction not tested"
     n = (tested < 0.05).sum()
-    return f"interaction significant (q < 0.05) at {n} of {len(tested)} checkpoints"
+    return f"interaction significant (q < 0.05)\nat {n} of {len(tested)} checkpoints"

@@ -74,9 +74,11 @@ def pooled(frame: pd.DataFrame, keys: list[str], value: str, weight: str = "n") 
 
 
 def by_seed(frame: pd.DataFrame, value: str) -> pd.DataFrame:
-    """[step, seed] -> value; steps at which a seed is missing are left out, lest the mean over
-    seeds jumps."""
-    return frame.pivot(index="step", columns="seed", values=value).dropna()
+    """[step, seed] -> value. Seeds differ by a few steps, and so do their checkpoints: between its
+    own a seed is interpolated. Steps beyond the last (or before the first) of a seed are left out,
+    lest the mean over seeds jumps."""
+    wide = frame.pivot(index="step", columns="seed", values=value)
+    return wide.interpolate(method="index", limit_area="inside").dropna()
 
 
 def percent_axis(axes: Axes, label: str, which: str = "y") -> None:
