@@ -87,6 +87,7 @@ def test_a_finished_training_is_not_studied_again(runs):
     assert summary.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_other_scores_than_those_of_training_are_scored_anew(runs, tmp_path):
     """Rows that training left count only where they were scored alike."""
     few = ("study.checkpoints=2", "study.tasks=[completion,mcqa]", *SMALL)
@@ -104,6 +105,7 @@ def test_other_scores_than_those_of_training_are_scored_anew(runs, tmp_path):
     pd.testing.assert_frame_equal(frames["with"], frames["without"], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_study_that_fails_leaves_its_training_finished(tmp_path):
     (tmp_path / "runs" / "blocked").mkdir(parents=True)
     arguments = (
@@ -120,6 +122,7 @@ def test_a_study_that_fails_leaves_its_training_finished(tmp_path):
     assert manifest["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_training_without_checkpoints_says_that_it_is_not_studied(tmp_path):
     result = python(
         "train.py", "experiment=smoke", "callbacks=none", "logger=none", "trainer.threads=1",
@@ -225,6 +228,7 @@ def test_a_damaged_run_is_refused_before_anything_is_scored(runs, tmp_path, dama
     assert not (broken / "results").exists()
 
 
+@pytest.mark.slow
 def test_runs_asked_different_tasks_are_refused_before_anything_is_scored(runs, tmp_path):
     result = python(
         "train.py", "experiment=smoke", "seed=5", "logger=none", "trainer.threads=1",
@@ -242,6 +246,7 @@ def test_runs_asked_different_tasks_are_refused_before_anything_is_scored(runs, 
     assert not (five / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_study_of_some_tasks_asks_only_these(runs):
     result = python(
         "analyze.py", "study=co_emergence", f"run={runs[1]}", *SMALL,

@@ -120,6 +120,7 @@ def test_a_folder_of_models_and_revisions_in_it(artifacts, models):
     assert rows[0]["steps"] == 20
 
 
+@pytest.mark.slow
 def test_models_are_left_as_they_were(models, tmp_path):
     digest = {path: path.read_bytes() for path in models[0].iterdir()}
     few = ("study.tasks=[completion,openqa]", f"paths.artifacts={tmp_path}")
@@ -139,6 +140,7 @@ def test_other_questions_of_the_same_facts_are_answered_anew(models, tmp_path):
     assert len(cache) == 4
 
 
+@pytest.mark.slow
 def test_a_chat_template_changes_what_is_asked(models, tmp_path):
     chatty = Path(shutil.copytree(models[0], tmp_path / "chatty"))
     template = "<|user|> {{ messages[0]['content'] }} <|assistant|>"
