@@ -129,6 +129,7 @@ def test_models_are_left_as_they_were(models, tmp_path):
     assert {path: path.read_bytes() for path in models[0].iterdir()} == digest
 
 
+@pytest.mark.slow
 def test_other_questions_of_the_same_facts_are_answered_anew(models, tmp_path):
     """Option sets of another seed: neither scores nor answers come from the first analysis."""
     few = ("study.tasks=[mcqa,negmcqa]", f"paths.artifacts={tmp_path}", f"model.path={models[0]}")
