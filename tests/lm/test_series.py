@@ -78,13 +78,10 @@ def test_an_empty_folder_holds_no_model(tmp_path):
 
 
 def test_different_vocabularies_are_refused_by_name(model, tmp_path):
-    (first,) = copies(model, tmp_path, "first")
-    second = make_base(tmp_path / "second", "gpt2", ["quite other words, and more"] * 20)
-    if (
-        json.loads((first / "config.json").read_text())["vocab_size"]
-        == (json.loads((second / "config.json").read_text())["vocab_size"])
-    ):
-        pytest.skip("the two tokenizers happen to be of one size")
+    first, second = copies(model, tmp_path, "first", "second")
+    config = json.loads((second / "config.json").read_text())
+    larger = {**config, "vocab_size": config["vocab_size"] + 1}
+    (second / "config.json").write_text(json.dumps(larger))
 
     with pytest.raises(ValueError, match=r"first has a vocabulary of \d+, .*second of \d+"):
         find_series([str(first), str(second)], None, False)

@@ -4,7 +4,6 @@ From the scores of one run or of several seeds: pairs (fact, task) that may be t
 they fail, with controls. Rows of ``tables.co_emergence_records``; no model here.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,13 @@ from coemerge.statistics.co_emergence import (
 )
 from coemerge.statistics.resampling import hierarchical_rate
 from coemerge.statistics.thresholds import THETA
-from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.nulls import null_rows
 from coemerge.studies.co_emergence.runs import (
     ALL,
     FULL,
+    OnRuns,
     Rows,
     arms_of,
-    check_scores,
     draws_of,
     interval,
     of_arm,
@@ -34,13 +32,8 @@ from coemerge.studies.shared.scored import Scores
 RULES = ("any", "last", "3-in-a-row")
 
 
-class Failures:
+class Failures(OnRuns):
     """Tables of pairs and of their failures, one method each."""
-
-    def __init__(self, runs: Sequence[Scores], config: CoEmergenceConfig) -> None:
-        check_scores(runs)
-        self.runs = runs
-        self.config = config
 
     def pairs(self) -> Rows:
         """One row per seed, fact, task and threshold: may it be tested, and did it follow?"""

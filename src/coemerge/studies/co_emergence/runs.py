@@ -39,6 +39,16 @@ def check_scores(runs: Sequence[Asked]) -> None:
         raise ValueError(f"runs of one seed: {[run.run_id for run in runs]}; name different seeds")
 
 
+class OnRuns:
+    """A part of the study: tables of ``runs`` under ``config``, one method each. Raises ValueError
+    where the runs cannot be taken together."""
+
+    def __init__(self, runs: Sequence[Scores], config: CoEmergenceConfig) -> None:
+        check_scores(runs)
+        self.runs = runs
+        self.config = config
+
+
 def arms_of(runs: Sequence[Scores]) -> list[str]:
     return sorted({arm for run in runs for arm in run.facts["arm"]})
 

@@ -2,7 +2,6 @@
 transfer between kinds of tasks, and its dose response. Rows of ``tables.co_emergence_records``."""
 
 import itertools
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,15 +9,14 @@ from coemerge.prompts.tasks import get_task
 from coemerge.statistics.co_emergence import is_competent
 from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
 from coemerge.statistics.thresholds import THETA
-from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.co_emergence.runs import (
     ALL,
     NEVER,
     POOLED,
     SINGLE,
+    OnRuns,
     Rows,
     arms_of,
-    check_scores,
     draws_of,
     interval,
     of_arm,
@@ -29,13 +27,8 @@ KINDS = ("generative", "discriminative")
 DIFFERENCE = "difference"  # in place of a target: of the rates of two pairs of kinds
 
 
-class Transfer:
+class Transfer(OnRuns):
     """Tables of transfer, one method each."""
-
-    def __init__(self, runs: Sequence[Scores], config: CoEmergenceConfig) -> None:
-        check_scores(runs)
-        self.runs = runs
-        self.config = config
 
     def matrix(self) -> Rows:
         """P(target | source) at the last checkpoint, for facts exposed in the source or emerged in
