@@ -56,19 +56,25 @@ class Prompts:
 
 
 def read_prompts(
-    table: pa.Table, corruption: str = "swap", placeholder: int | None = None, seed: int = 0
+    table: pa.Table,
+    corruption: str = "swap",
+    placeholder: int | None = None,
+    seed: int = 0,
+    donors: pa.Table | None = None,
 ) -> Prompts:
     """From ``tables.records.PromptRecord``; ``placeholder`` is needed for that corruption only.
 
-    A swapped subject is one of the same relation, from a prompt of the same task and template (so
-    tokenized alike), with another object where objects are known; which one, ``seed`` and the
-    prompt's id decide. Raises ValueError where there is none with as many tokens, and for a missing
-    placeholder.
+    A swapped subject comes from a prompt of the same relation, task and template (so tokenized
+    alike) in ``donors``, by default ``table``: best those of facts that the model knows. Its object
+    is another one, and one that the prompt names if there is such a donor (another option, or the
+    object of a false claim): the corrupted prompt then has an answer of its own, and is not merely
+    unanswerable. Which donor, ``seed`` and the prompt's id decide. Raises ValueError where there is
+    none with as many tokens, and for a missing placeholder.
     """
     columns = {name: table[name].to_pylist() for name in table.column_names}
     spans = list(zip(columns["subject_start"], columns["subject_stop"], strict=True))
     if corruption == "swap":
-        corrupted = _swapped(columns, spans, seed)
+        corrupted = _swapped(columns, spans, table if donors is None else donors, seed)
     elif placeholder is None:
         raise ValueError("corruption=placeholder needs the placeholder's token id")
     else:
@@ -88,49 +94,58 @@ def read_prompts(
     )
 
 
-def _swapped(columns: dict, spans: Sequence[Span], seed: int) -> list[list[int]]:
+def _swapped(columns: dict, spans: Sequence[Span], donors: pa.Table, seed: int) -> list[list[int]]:
     """Every prompt about another subject."""
-    objects = _objects(columns)
+    subjects = _Donors(donors)
     wordings = list(zip(columns["relation"], columns["task"], columns["template_id"], strict=True))
-    subjects: dict[tuple, dict[str, list[int]]] = defaultdict(dict)
-    for wording, fact, ids, (start, stop) in zip(
-        wordings, columns["fact_id"], columns["ids"], spans, strict=True
-    ):
-        subjects[wording].setdefault(fact, ids[start:stop])
     corrupted = []
-    for i, (wording, fact, ids) in enumerate(
-        zip(wordings, columns["fact_id"], columns["ids"], strict=True)
+    for i, (wording, fact, ids, text) in enumerate(
+        zip(wordings, columns["fact_id"], columns["ids"], columns["text"], strict=True)
     ):
-        others = [
-            other
-            for donor, other in subjects[wording].items()
-            if donor != fact and objects.get(donor, donor) != objects.get(fact, fact)
-        ]
         start, stop = spans[i]
-        fitting = [other for other in others if len(other) == stop - start] or others
-        subject = columns["text"][i]
+        names_answer = bool(columns["option_order"][i] or columns["polarity"][i])
+        fitting = subjects.of(wording, fact, text if names_answer else "", stop - start)
         if not fitting:
             raise ValueError(
-                f"no other subject to swap with in {subject!r}: add facts of relation "
+                f"no other subject to swap with in {text!r}: add facts of relation "
                 f"{wording[0]!r}, or use masks.corruption=placeholder"
             )
         chosen = fitting[stable_seed(0, str(seed), columns["prompt_id"][i])[1] % len(fitting)]
-        corrupted.append(with_subject(ids, (start, stop), chosen, subject))
+        corrupted.append(with_subject(ids, (start, stop), chosen, text))
     return corrupted
 
 
-def _objects(columns: dict) -> dict[str, str]:
-    """fact -> object, from the tasks whose answer is the object itself: no options, no claim."""
-    rows = zip(
-        columns["fact_id"],
-        columns["answer"],
-        columns["option_order"],
-        columns["polarity"],
-        strict=True,
-    )
-    return {
-        fact: answer for fact, answer, options, polarity in rows if not options and not polarity
-    }
+class _Donors:
+    """Subjects by wording, and the objects of their facts."""
+
+    def __init__(self, table: pa.Table) -> None:
+        names = ("relation", "task", "template_id", "fact_id", "ids", "answer", "option_order",
+                 "polarity", "subject_start", "subject_stop")  # fmt: skip
+        self._subjects: dict[tuple, dict[str, list[int]]] = defaultdict(dict)
+        self._answers: dict[Cell, str] = {}  # in tasks whose answer is an object
+        self._objects: dict[str, str] = {}  # in the first of these
+        for relation, task, template, fact, ids, answer, options, polarity, start, stop in zip(
+            *(table[name].to_pylist() for name in names), strict=True
+        ):
+            self._subjects[relation, task, template].setdefault(fact, ids[start:stop])
+            if not options and not polarity:
+                self._answers[fact, task] = answer
+                self._objects.setdefault(fact, answer)
+
+    def of(self, wording: tuple, fact: str, text: str, n_tokens: int) -> list[list[int]]:
+        """Subjects of facts with another object, as many tokens long if there are such, and with
+        an object that ``text`` names if there are such."""
+        task = wording[1]
+        others = {
+            donor: subject
+            for donor, subject in self._subjects[wording].items()
+            if donor != fact
+            and self._objects.get(donor, donor) != self._objects.get(fact, fact)
+            and self._answers.get((donor, task), donor) != self._answers.get((fact, task), fact)
+        }
+        fitting = {d: s for d, s in others.items() if len(s) == n_tokens} or others
+        named = {d: s for d, s in fitting.items() if text and self._objects.get(d, "\0") in text}
+        return list((named or fitting).values())
 
 
 def stable_seed(seed: int, *names: str) -> list[int]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from coemerge.tables import co_emergence_records as co_emergence
 from coemerge.tables import dynamics_records as dynamics
 from coemerge.tables.columns import column
+from coemerge.tables.localization_records import LOCALIZATION_RECORDS
 
 SCHEMA_VERSION = 1
 
@@ -191,6 +192,7 @@ RECORDS: dict[str, type] = {
         dynamics.RetentionRecord,
         dynamics.RetentionFitRecord,
         co_emergence.AnswersRecord,
+        *LOCALIZATION_RECORDS,
     )
 }
 
