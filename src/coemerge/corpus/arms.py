@@ -139,8 +139,8 @@ def period(tasks: Sequence[str], config: ArmsConfig) -> int:
     return math.lcm(*(max(lap, 1) for lap in laps))
 
 
-def get_arm(name: str) -> ArmRule:
-    """Raises ValueError naming the known arms."""
+def get_arm(name: str, key: str = "corpus.plan.arms.shares") -> ArmRule:
+    """Raises ValueError naming the configuration's key and the known arms."""
     if name not in ARMS:
-        raise ValueError(f"corpus.plan.arms.shares: unknown arm {name!r}; known: {', '.join(ARMS)}")
+        raise ValueError(f"{key}: unknown arm {name!r}; known: {', '.join(ARMS)}")
     return ARMS[name]

@@ -66,14 +66,18 @@ class DatasetSpec:
         return self.prompts.book(world, [DRILL])
 
     def fingerprint(self) -> str:
-        """Hash of the settings, with input files by content instead of by path."""
+        """Hash of the settings, with input files by content instead of by path. Formats that a run
+        may add count where there are some: without, a data set is what it was before."""
+        corpus = asdict(self.corpus)
+        if not corpus["plan"]["added"]:
+            del corpus["plan"]["added"]
         content = _with_files_hashed(
             {
                 "schema": DATA_SCHEMA,
                 "seed": self.seed,
                 "world": asdict(self.world),  # type: ignore[call-overload]
                 "prompts": asdict(self.prompts),
-                "corpus": asdict(self.corpus),
+                "corpus": corpus,
                 "tokenizer": self._tokenizer_digest(),
                 "inputs": sorted(file_digest(path) for path in self.world.inputs()),
             }

@@ -1,6 +1,7 @@
 """The few distinct ways in which facts are shown; each of a million refers to one by a code."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from coemerge.prompts.tasks import TASKS, get_task
 NO_ARM = "auxiliary"
 TASK_CODES = {name: code for code, name in enumerate(TASKS)}
 TASK_NAMES = tuple(TASKS)
+_ROUNDING = 1e-9  # a share of 0.1 reaches 1 after ten facts, though ten tenths may not add to it
 
 CELL_DTYPE = np.dtype(
     [
@@ -56,18 +58,38 @@ class Patterns:
 
     def codes(self, arms: np.ndarray, ranks: np.ndarray, tasks: Sequence[str]) -> np.ndarray:
         """Of facts by their arm (index into the shares) and rank within it."""
+        own = [task for task in tasks if task not in self._config.added]
+        added = [task for task in tasks if task in self._config.added]
+        codes = np.zeros(len(arms), dtype=np.int32)
+        if not own:
+            return codes
+        lap = period(own, self._config.arms)
+        shown = [self._is_shown(task, arms, ranks) for task in added]
+        which = sum((s.astype(np.int64) << k for k, s in enumerate(shown)), np.zeros_like(codes))
+        for combination in np.unique(which):
+            more = [task for k, task in enumerate(added) if combination >> k & 1]
+            here = which == combination
+            codes[here] = self._table(own, more, lap)[arms[here], ranks[here] % lap]
+        return codes
+
+    def _is_shown(self, task: str, arms: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+        """bool [n]: the facts shown in an added format, evenly spread over the ranks of an arm."""
+        shares = self._config.added[task]
+        of_arm = np.array([shares.get(arm, 0.0) for arm in active_arms(self._config.arms.shares)])
+        share = of_arm[arms]
+        before, after = (np.floor(n * share + _ROUNDING) for n in (ranks, ranks + 1))
+        return after > before
+
+    def _table(self, tasks: Sequence[str], more: Sequence[str], lap: int) -> np.ndarray:
+        """Codes by arm and rank, of facts that are shown in the formats ``more`` too."""
         config = self._config.arms
-        lap = period(tasks, config)
-        table = np.array(
-            [
-                [
-                    self._add(1 + which, get_arm(arm)(rank, tasks, config), self._config.documents)
-                    for rank in range(lap)
-                ]
-                for which, arm in enumerate(active_arms(config.shares))
-            ]
-        )
-        return table[arms, ranks % lap]
+        cells = tuple(Cell(task) for task in more)
+        table = []
+        for which, arm in enumerate(active_arms(config.shares)):
+            assigned = (get_arm(arm)(rank, tasks, config) for rank in range(lap))
+            given = [replace(a, cells=a.cells + cells) for a in assigned]
+            table.append([self._add(1 + which, a, self._config.documents) for a in given])
+        return np.array(table)
 
     def cells(self, positions: np.ndarray, codes: np.ndarray, restated: bool = False) -> np.ndarray:
         """CELL_DTYPE rows of the facts, one after the other. With ``restated``, of facts that

@@ -25,11 +25,17 @@ class TimingConfig:
 @dataclass
 class PlanConfig:
     """``documents``: documents per (fact, task) of a fully shown cell. ``auxiliary`` likewise, for
-    auxiliary relations, which have no arms."""
+    auxiliary relations, which have no arms.
+
+    ``added``: formats among ``tasks`` that a run adds to those of the run it continues, each with
+    the share of every arm's facts that is shown in it (not named: none). They decide nothing about
+    arms: each fact keeps its arm, its target and its source.
+    """
 
     tasks: list[str] = field(default_factory=list)
     documents: dict[str, int] = field(default_factory=dict)
     auxiliary: dict[str, int] = field(default_factory=dict)
+    added: dict[str, dict[str, float]] = field(default_factory=dict)
     arms: ArmsConfig = field(default_factory=ArmsConfig)
     timing: TimingConfig = field(default_factory=TimingConfig)
 
@@ -53,7 +59,7 @@ def check_plan_config(config: PlanConfig) -> None:
         problems.append(f"corpus.plan.timing.kind: {config.timing.kind!r} not in {TIMINGS}")
     if not 0 <= config.timing.start < config.timing.stop <= 1:
         problems.append("corpus.plan.timing: needs 0 <= start < stop <= 1")
-    problems += _arm_problems(config)
+    problems += _arm_problems(config) + _added_problems(config)
     for task, count in config.auxiliary.items():
         if task not in TASKS or count < 0:
             problems.append(f"corpus.plan.auxiliary.{task}: no such task, or a negative number")
@@ -61,6 +67,21 @@ def check_plan_config(config: PlanConfig) -> None:
         problems.append(f"corpus.plan.arms.doses: must be at least 1, got {config.arms.doses}")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _added_problems(config: PlanConfig) -> list[str]:
+    problems = []
+    for task, shares in config.added.items():
+        where = f"corpus.plan.added.{task}"
+        if task not in config.tasks:
+            problems.append(f"{where}: not among corpus.plan.tasks, add it there")
+        for arm, share in shares.items():
+            get_arm(arm, where)
+            if not 0 <= share <= 1:
+                problems.append(f"{where}.{arm}: must be in [0, 1], got {share:g}")
+    if config.tasks and set(config.tasks) <= set(config.added):
+        problems.append("corpus.plan.added: names all of corpus.plan.tasks; one must be left")
+    return problems
 
 
 def _arm_problems(config: PlanConfig) -> list[str]:
