@@ -1,5 +1,7 @@
 """Greedy generation in batches, and the three accuracies of methods 2.5."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,35 @@ def test_batches_with_a_cache_say_what_single_prompts_say(model, tokens_per_batc
     said = generate(model, PROMPTS, 4, tokens_per_batch)
 
     assert said.tolist() == [one_by_one(model, prompt, 4) for prompt in PROMPTS]
+
+
+def test_a_row_that_has_stopped_says_nothing_more(model):
+    free = generate(model, PROMPTS, 6)
+    stop = int(free[0, 2])
+
+    said = generate(model, PROMPTS, 6, stop=stop)
+
+    for row, whole in zip(said.tolist(), free.tolist(), strict=True):
+        end = whole.index(stop) if stop in whole else len(whole)
+        assert row == [*whole[:end], *[stop] * (len(whole) - end)]
+
+
+def test_every_batch_is_generated_in_a_context_of_its_own(model):
+    """Which is told what prompts its rows are."""
+    log: list[object] = []
+
+    @contextmanager
+    def within(rows):
+        log.append(list(rows))
+        yield
+        log.append("done")
+
+    said = generate(model, PROMPTS, 2, tokens_per_batch=8, within=within)
+
+    assert said.tolist() == generate(model, PROMPTS, 2).tolist()
+    assert log[1::2] == ["done"] * (len(log) // 2)
+    assert sorted(i for rows in log[::2] for i in rows) == [0, 1, 2, 3]
+    assert all(len({len(PROMPTS[i]) for i in rows}) == 1 for rows in log[::2])
 
 
 def test_the_mode_is_left_as_found(model):

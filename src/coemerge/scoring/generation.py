@@ -1,7 +1,8 @@
 """What a model says by itself, and whether that is the answer: greedy, batched, float32."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from coemerge.scoring.forward import equal_batches, evaluation_mode, keep_logits
 
+Within = Callable[[Sequence[int]], AbstractContextManager[object]]
 N_TOLERATED = 3  # generated tokens in which the answer may stand (methods 2.5)
 
 
@@ -20,11 +22,17 @@ def generate(
     prompts: Sequence[Sequence[int]],
     n_tokens: int,
     tokens_per_batch: int | None = None,
+    within: Within | None = None,
+    stop: int | None = None,
 ) -> Tensor:
     """The ``n_tokens`` most probable next tokens of each prompt, one after the other, [N, n].
 
     Prompts of equal length share a batch, and keys and values are kept from token to token. The
     model's mode is left as found.
+
+    ``within``: given the prompts of a batch (their indices, in the order of its rows), a context
+    in which all passes of that batch run: where interventions go. ``stop``: a token after which a
+    row has nothing more to say; the rest of the row is that token.
     """
     device = next(model.parameters()).device
     said = torch.zeros(len(prompts), n_tokens, dtype=torch.long)
@@ -32,14 +40,25 @@ def generate(
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
         for index in equal_batches(sizes, device, tokens_per_batch):
             ids = torch.tensor([list(prompts[i]) for i in index], device=device)
-            past = None
-            for position in range(n_tokens):
-                out = model(
-                    input_ids=ids, past_key_values=past, use_cache=True, **keep_logits(model, 1)
-                )
-                ids = out.logits[:, -1].float().argmax(-1, keepdim=True)
-                past = out.past_key_values
-                said[torch.as_tensor(index), position] = ids[:, 0].cpu()
+            with within(index) if within else nullcontext():
+                said[torch.as_tensor(index)] = _continue(model, ids, n_tokens, stop).cpu()
+    return said
+
+
+def _continue(model: nn.Module, ids: Tensor, n_tokens: int, stop: int | None) -> Tensor:
+    """The next ``n_tokens`` of each row of ``ids`` [B,T], [B,n]."""
+    said = ids.new_full((len(ids), n_tokens), 0 if stop is None else stop)
+    past, is_done = None, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+    for position in range(n_tokens):
+        out = model(input_ids=ids, past_key_values=past, use_cache=True, **keep_logits(model, 1))
+        ids = out.logits[:, -1].float().argmax(-1, keepdim=True)
+        past = out.past_key_values
+        if stop is not None:
+            ids = ids.masked_fill(is_done[:, None], stop)
+            is_done |= ids[:, 0] == stop
+        said[:, position] = ids[:, 0]
+        if stop is not None and is_done.all():
+            break
     return said
 
 
