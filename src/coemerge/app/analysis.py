@@ -20,12 +20,18 @@ from coemerge.lm.config import check_device
 from coemerge.lm.series import Member, find_series, run_series, tokenizer_directory
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chance
+from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
+from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 _LONGEST = 100
 WANDB_MODES = ("offline", "online", "disabled")
-_CHECKS: dict[str, Callable[..., Any]] = {"co_emergence": CoEmergenceConfig}
+_CHECKS: dict[str, Callable[..., Any]] = {
+    "chain_of_thought": ChainOfThoughtConfig,
+    "co_emergence": CoEmergenceConfig,
+    "task_localization": TaskLocalizationConfig,
+}
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     if _listed(config.model.path):
         if config.run is not None:
             raise ValueError("run and model.path: name one of them")
-        if study not in _CHECKS:
+        if study not in _CHECKS or _needs_of_run(study):
             raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
         world = str((choices or {}).get("world") or "")
         series = [_elsewhere(config, settings.get("tasks"), analyses, world)]
@@ -90,7 +96,15 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         joined = config.name or "+".join(path.name for path in directories)
         several = len(directories) > 1 and study in _CHECKS
         out = analyses / _short(joined) if several else directories[0]
+        if check := _needs_of_run(study):
+            for path in directories:
+                check(_CHECKS[study](**settings), path, out)
     return Analysis(target, directories, series, out, config.device, root, settings, wandb)
+
+
+def _needs_of_run(study: str) -> Callable[[Any, Path, Path], None] | None:
+    """Of a study that builds on what a run was trained on, or on what another study has left."""
+    return getattr(_CHECKS.get(study), "check_run", None)
 
 
 def _check_settings(kind: Callable[..., Any], settings: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def open_source(series: Series, paraphrases: int, tasks: Sequence[str] | None) -
             f"{', '.join(opened.tasks)}"
         )
     if len(opened.tasks) < 2:
-        raise ValueError(f"{series.name} is asked {opened.tasks}: co-emergence needs two tasks")
+        raise ValueError(f"{series.name} is asked {opened.tasks}: it takes two tasks")
     frame = opened.questions.fresh.select(["fact_id", "task", "template_id"]).to_pandas()
     asked = frame.groupby(["fact_id", "task"])["template_id"].nunique()
     if asked.min() < 2:

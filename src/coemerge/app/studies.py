@@ -24,8 +24,11 @@ from coemerge.studies.co_emergence.summary import summary_rows
 from coemerge.studies.co_emergence.tables import co_emergence_tables
 from coemerge.studies.co_emergence.transfer import Transfer
 from coemerge.studies.shared.scored import Scores
+from coemerge.tracking.co_emergence import co_emergence_metrics
 
 log = logging.getLogger(__name__)
+
+STUDY = "co_emergence"
 
 
 def emergence(analysis: Analysis) -> None:
@@ -58,11 +61,12 @@ def co_emergence(analysis: Analysis) -> None:
     by_kind = Transfer(scores, config).by_kind()
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, by_kind, [source.seed for source in sources], names)
-    write_results(analysis, sources, tables, summary)
+    write_results(analysis, STUDY, sources, tables, summary)
     write_json(analysis.out / "results" / "metrics.json", main_metrics(tables, by_kind, summary))
-    tell(summary, analysis.out, scored - started, time.perf_counter() - scored)
+    times = {"scores": scored - started, "study": time.perf_counter() - scored}
+    tell(summary, analysis.out / "results" / STUDY, times)
     report(analysis)
-    track(analysis, str(sources[0].manifest.get("experiment", analysis.out.name)), tables)
+    track(analysis, STUDY, sources, *co_emergence_metrics(tables))
 
 
 @rank_zero_only

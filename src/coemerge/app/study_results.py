@@ -1,6 +1,7 @@
 """What a study leaves: tables, the figures beside published ones, metrics, and a W&B run."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,11 @@ _FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
 
 
 def write_results(
-    analysis: Analysis, sources: list[Source], tables: dict[str, Rows], summary: Rows
+    analysis: Analysis, study: str, sources: list[Source], tables: dict[str, Rows], summary: Rows
 ) -> None:
     """Tables and summary.json of the study; for what is not one run, also which runs or models
     these were, for the report."""
-    directory = analysis.out / "results" / "co_emergence"
+    directory = analysis.out / "results" / study
     provenance = {
         "runs": [source.run_id for source in sources],
         "settings": analysis.settings,
@@ -56,31 +57,37 @@ def main_metrics(tables: dict[str, Rows], by_kind: Rows, summary: Rows) -> dict[
     return {name: float(v) for name, v in found.items() if v is not None and np.isfinite(v)}
 
 
-def track(analysis: Analysis, group: str, tables: dict[str, Rows]) -> None:
+def track(
+    analysis: Analysis,
+    study: str,
+    sources: list[Source],
+    values: Mapping[str, float],
+    series: Sequence[Mapping[str, float]] = (),
+) -> None:
     """The analysis as a W&B run of its own, beside the trainings of its group."""
-    values, series = co_emergence_metrics(tables)
+    group = str(sources[0].manifest.get("experiment", analysis.out.name))
     pictures = sorted((analysis.out / "report" / "figures").glob("*.png"))
     log_analysis(
         analysis.out,
-        f"{analysis.out.name[:100]}-co_emergence",
+        f"{analysis.out.name[:100]}-{study}",
         group,
         analysis.settings,
         values,
         series,
-        {f"co_emergence/figures/{path.stem}": path for path in pictures},
+        {f"{study}/figures/{path.stem}": path for path in pictures},
         **analysis.wandb,
     )
 
 
-def tell(summary: Rows, out: Path, scoring_s: float, rest_s: float) -> None:
-    """Prints the summary, and where the tables are."""
+def tell(summary: Rows, directory: Path, times: Mapping[str, float]) -> None:
+    """Prints the summary, where the tables are, and what took how many seconds."""
     lines = [
         f"{row['id']:<5} {_percent(row):<22} n={row['n'] or 0:<6,} {row['quantity']}"
         for row in summary
     ]
     sys.stdout.write(
-        "\n" + "\n".join(lines) + f"\n\ntables       {out}/results/co_emergence/*.parquet\n"
-        f"time         scores {scoring_s:.0f} s, study {rest_s:.0f} s\n"
+        "\n" + "\n".join(lines) + f"\n\ntables       {directory}/*.parquet\n"
+        f"time         {', '.join(f'{name} {s:.0f} s' for name, s in times.items())}\n"
     )
 
 

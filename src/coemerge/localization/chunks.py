@@ -50,10 +50,10 @@ def train_masks(
     done = [] if folder is None else [TrainedMasks.load(p) for p in sorted(folder.glob("*.npz"))]
     finished = {fact for part in done for fact in part.fact_id}
     left = [fact for fact in examples.facts if fact not in finished]
-    n_steps = len(examples.tasks) * examples.config.steps
+    steps = examples.config.steps
     with tqdm(
-        total=len(examples.facts) * n_steps,
-        initial=(len(examples.facts) - len(left)) * n_steps,
+        total=len(examples.cells) * steps,
+        initial=sum(fact in finished for fact, _ in examples.cells) * steps,
         desc="training masks",
         unit="step",
         disable=not show_progress,
@@ -69,7 +69,7 @@ def training_key(model: nn.Module, examples: Examples, forbidden: TrainedMasks |
     config = {k: v for k, v in asdict(examples.config).items() if k not in _SIZE_ONLY}
     pools = {fact: examples.other_facts(fact) for fact in examples.facts}
     digest = hashlib.sha256()
-    for part in (weights_sha256(model), config, examples.prompts.digest(), examples.tasks, pools):
+    for part in (weights_sha256(model), config, examples.prompts.digest(), examples.cells, pools):
         digest.update(json.dumps(part, sort_keys=True).encode())
     if forbidden is not None:
         digest.update(repr(forbidden.cells).encode())
@@ -92,9 +92,10 @@ def _bytes_per_fact(model: nn.Module, examples: Examples) -> int:
     masks_at_once = 1 if config.exclusive else len(examples.tasks)
     width = modules.n_layers * (modules.n_heads * modules.d_head + modules.d_mlp)
     n_vocab = projection_matrix(modules.unembedding).shape[1]
+    first = examples.facts[0]
     own = [
-        sum(len(prompts.ids[i]) for i in examples.train(examples.facts[0], task))
-        for task in examples.tasks
+        sum(len(prompts.ids[i]) for i in examples.train(first, task))
+        for task in examples.tasks_of(first)
     ]
     n_controls = 2 * config.control_prompts if config.specificity == "kl" else 0
     n_gates = modules.n_layers * (modules.n_heads + modules.d_mlp)

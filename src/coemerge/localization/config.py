@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+PRESETS = ("small", "published")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "gate": ("straight_through", "hard_concrete"),
     "necessity": ("kl_to_uniform", "nll_of_rest"),
@@ -171,7 +172,7 @@ def preset(name: str = "small", **changes: Any) -> MaskConfig:
 
     Raises ValueError for another name, TypeError for a change that is no field.
     """
-    if name not in ("small", "published"):
-        raise ValueError(f"masks.preset: {name!r} is not one of ('small', 'published')")
+    if name not in PRESETS:
+        raise ValueError(f"masks.preset: {name!r} is not one of {PRESETS}")
     fixed = _PUBLISHED if name == "published" else {}
     return replace(MaskConfig(**fixed), **changes)

@@ -5,6 +5,7 @@ necessity matrix) and to those of other facts in its own task; patched into corr
 own cell; and compared with random masks of equal size and with another fact's mask.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -29,12 +30,16 @@ _MASKS_AT_ONCE = 48  # bounds the clean activations that are held
 @dataclass(frozen=True)
 class EffectsConfig:
     """``references``: what ablated components become (zero, mean, corrupted); ``random_draws``
-    per mask; ``other_prompts``: of other facts, per mask."""
+    per mask, and another fact's mask (0: no controls at all); ``other_prompts``: of other facts,
+    per mask."""
 
     references: tuple[str, ...] = ("zero", "mean", "corrupted")
     random_draws: int = 20
     other_prompts: int = 48
     seed: int = 0
+
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ class _Evaluation:
         cells = []
         examples, n = self._examples, self._config.other_prompts
         for j, (fact, task) in enumerate(self._masks.cells):
-            for other in examples.tasks:
+            for other in examples.tasks_of(fact):
                 cells.append((j, other, "own", examples.eval(fact, other)))
             rng = np.random.default_rng(stable_seed(self._config.seed, "others", fact, task))
             known = examples.prompts.cells
@@ -147,7 +152,7 @@ class _Evaluation:
     def _control_masks(self, everything: TrainedMasks) -> list[tuple[str, int, TrainedMasks]]:
         draws = range(self._config.random_draws)
         controls = [("random", d, random_masks(self._masks, d, self._config.seed)) for d in draws]
-        if len(set(everything.fact_id)) < 2:
+        if not controls or len(set(everything.fact_id)) < 2:
             return controls
         index = [everything.index(cell) for cell in self._masks.cells]
         return [*controls, ("mismatched", 0, mismatched_masks(everything).select(index))]

@@ -16,10 +16,10 @@ from coemerge.localization.prompts import EVAL, TRAIN, Cell, Prompts, stable_see
 class Examples:
     """Train and evaluation prompts of target facts and of their controls.
 
-    ``facts``, ``tasks``: what masks are trained for. ``pool``: the other facts that serve as
-    controls, None for all in the table; of each relation ``config.control_facts`` at most, drawn by
-    seed. Raises ValueError, naming them, for cells without prompts, and for controls that are
-    lacking.
+    ``facts``, ``tasks``: what masks are trained for; a fact is localized in those tasks for which
+    it has prompts of both splits. ``pool``: the other facts that serve as controls, None for all in
+    the table; of each relation ``config.control_facts`` at most, drawn by seed. Raises ValueError,
+    naming them, for facts with prompts in fewer than two tasks, and for controls that are lacking.
     """
 
     def __init__(
@@ -32,21 +32,25 @@ class Examples:
     ) -> None:
         self.prompts = prompts
         self.facts, self.tasks, self.config = list(facts), list(tasks), config
-        cells = [(f, t, s) for f in facts for t in tasks for s in (TRAIN, EVAL)]
-        missing = [cell for cell in cells if cell not in prompts.cells]
-        if missing:
-            raise ValueError(f"no prompts for {missing[:3]}: ({len(missing)} of {len(cells)})")
-        if len(self.tasks) < 2:
-            raise ValueError(f"tasks {self.tasks}: other tasks are controls, so name two or more")
         self._pool = sorted(prompts.relation_of) if pool is None else list(pool)
         for fact in facts:
+            if len(self.tasks_of(fact)) < 2:
+                raise ValueError(
+                    f"fact {fact}: prompts in {self.tasks_of(fact)} alone of {self.tasks}; other "
+                    "tasks are controls, so it takes two or more"
+                )
             if not self.other_facts(fact):
                 relation = prompts.relation_of[fact]
                 raise ValueError(f"fact {fact}: no other fact of relation {relation!r} as control")
 
     @property
     def cells(self) -> list[Cell]:
-        return [(fact, task) for fact in self.facts for task in self.tasks]
+        return [(fact, task) for fact in self.facts for task in self.tasks_of(fact)]
+
+    def tasks_of(self, fact: str) -> list[str]:
+        """Those in which there are prompts to train on and prompts to evaluate."""
+        known = self.prompts.cells
+        return [t for t in self.tasks if all((fact, t, s) in known for s in (TRAIN, EVAL))]
 
     def train(self, fact: str, task: str) -> np.ndarray:
         """Indices of prompts with seen templates."""
@@ -67,7 +71,8 @@ class Examples:
     def task_order(self, fact: str) -> list[str]:
         """The random order in which the tasks of a fact get their masks."""
         order = np.random.default_rng(stable_seed(self.config.seed, "order", fact))
-        return [self.tasks[i] for i in order.permutation(len(self.tasks))]
+        tasks = self.tasks_of(fact)
+        return [tasks[i] for i in order.permutation(len(tasks))]
 
     def schedule(self, cell: Cell) -> "Schedule":
         """The prompts of every step of one mask."""
@@ -75,7 +80,7 @@ class Examples:
         config = self.config
         rng = np.random.default_rng(stable_seed(config.seed, "schedule", *cell))
         others = [self.train(f, task) for f in self.other_facts(fact) if self.has_training(f, task)]
-        tasks = [self.train(fact, t) for t in self.tasks if t != task]
+        tasks = [self.train(fact, t) for t in self.tasks_of(fact) if t != task]
         own = self.train(fact, task)
         return Schedule(
             nec=_in_turn([own], config.rows_nec, config.steps, rng),

@@ -43,9 +43,9 @@ def train_facts(
     """
     config = examples.config
     orders = {fact: examples.task_order(fact) for fact in facts}
-    ranks = range(len(examples.tasks))
     if config.exclusive:
-        rounds = [[(fact, orders[fact][k]) for fact in facts] for k in ranks]
+        ranks = range(max(len(order) for order in orders.values()))
+        rounds = [[(f, orders[f][k]) for f in facts if k < len(orders[f])] for k in ranks]
     else:
         rounds = [[(fact, task) for fact in facts for task in orders[fact]]]
     taken = _Taken(model, forbidden)

@@ -84,7 +84,9 @@ class EffectsRecord:
     eval_task: str = column("task format that is asked", key=True)
     eval_facts: str = column("whose prompts: own, or other facts of the relation", key=True)
     intervention: str = column("ablate (clean prompts) or patch (corrupted prompts)", key=True)
-    reference: str = column("what gated units become: zero, mean, corrupted or clean", key=True)
+    reference: str = column(
+        "what ablated units become: zero, mean or corrupted; for patches corrupted", key=True
+    )
     variant: str = column(_VARIANT, key=True)
     control: str = column(
         "none, random (equal size per layer) or mismatched (other fact)", key=True
@@ -132,11 +134,11 @@ class MaskMeasuresRecord:
     control: str = column("none, random or mismatched", key=True)
     task: str = column("task format of the mask, or all", key=True)
     measure: str = column("see above", key=True)
-    value: float = column("mean over masks")
+    value: float = column("mean over facts, of each fact's masks first")
     sd: float = column("standard deviation across facts")
     low: float = column("95 % interval over seeds and facts")
     high: float = column("95 % interval over seeds and facts")
-    n: int = column("masks")
+    n: int = column("facts, over all seeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class MaskLayersRecord:
     density: float = column("mean share of the layer's units that a mask holds")
     low: float = column("95 % interval over seeds and facts")
     high: float = column("95 % interval over seeds and facts")
-    n: int = column("masks")
+    n: int = column("facts, over all seeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ class OrderEffectRecord:
     high: float = column("95 % interval over seeds and facts")
     first: float = column("mean of first masks")
     last: float = column("mean of last masks")
-    n: int = column("masks")
+    n: int = column("facts, over all seeds")
 
 
 @dataclass(frozen=True, slots=True)

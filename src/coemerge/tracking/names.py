@@ -28,3 +28,13 @@ def score(task: str) -> str:
 def transfer(source: str, target: str) -> str:
     """Share of facts shown in ``source`` alone that have emerged on ``target``."""
     return f"co_emergence/{source}_to_{target}"
+
+
+def localization(task: str, measure: str) -> str:
+    """Mean over a task's masks: necessity, specificity, sufficiency or density."""
+    return f"localization/{task}/{measure}"
+
+
+def localization_overlap(task: str, other_task: str) -> str:
+    """Mean Jaccard overlap of a fact's masks for two tasks."""
+    return f"localization/overlap/{task}_{other_task}"

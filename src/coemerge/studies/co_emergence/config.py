@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 from coemerge.prompts.tasks import CORE_TASKS, get_task
 from coemerge.statistics.thresholds import THETA
+from coemerge.studies.shared.settings import check_lists, check_whole_numbers
+
+# Noise is estimated between paraphrases, emergence between checkpoints: two of each.
+_LEAST = {"paraphrases": 2, "checkpoints": 2, "null_draws": 1, "bootstrap_draws": 1, "seed": 0}
 
 
 @dataclass
@@ -26,16 +30,8 @@ class CoEmergenceConfig:
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
-        for name in ("thetas", "windows", "tasks"):
-            values = getattr(self, name)
-            if values is not None and not isinstance(values, list):
-                raise ValueError(f"study.{name}: give a list, such as [{values}]")
-            if values is not None and len(set(values)) < len(values):
-                raise ValueError(f"study.{name}: {values} names one twice")
-        for name in ("paraphrases", "checkpoints", "null_draws", "bootstrap_draws", "seed"):
-            value = getattr(self, name)
-            if not isinstance(value, int) and not (name == "checkpoints" and value is None):
-                raise ValueError(f"study.{name}: must be a whole number, got {value!r}")
+        check_lists(self, ("thetas", "windows", "tasks"))
+        check_whole_numbers(self, _LEAST, optional=("checkpoints",))
         for theta in self.thetas:
             if not 0 < theta < 1:
                 raise ValueError(f"study.thetas: {theta} is not between 0 and 1")
@@ -53,12 +49,3 @@ class CoEmergenceConfig:
             get_task(task)
         if len(self.tasks or CORE_TASKS) < 2:
             raise ValueError(f"study.tasks: co-emergence needs two tasks, got {self.tasks}")
-        if self.checkpoints is not None and self.checkpoints < 2:
-            raise ValueError(f"study.checkpoints: needs at least 2, got {self.checkpoints}")
-        if self.paraphrases < 2:
-            raise ValueError(
-                f"study.paraphrases: the noise needs at least 2, got {self.paraphrases}"
-            )
-        for name in ("null_draws", "bootstrap_draws"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"study.{name}: must be positive, got {getattr(self, name)}")

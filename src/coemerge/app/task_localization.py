@@ -1,0 +1,119 @@
+"""``study=task_localization``: opens models, localizes their facts, writes tables and report."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from coemerge.app.analysis import Analysis
+from coemerge.app.sources import Source, open_source
+from coemerge.app.studies import report
+from coemerge.app.study_results import tell, track, write_results
+from coemerge.interventions.architecture import LAYOUTS
+from coemerge.lm.build import load_model
+from coemerge.lm.machine import detect_machine
+from coemerge.lm.series import Member
+from coemerge.localization.prompts import Cell
+from coemerge.report.published import UNKNOWN_ARM
+from coemerge.studies.task_localization.config import TaskLocalizationConfig
+from coemerge.studies.task_localization.localize import Localized, Subject, localize
+from coemerge.studies.task_localization.summary import summary_rows
+from coemerge.studies.task_localization.tables import task_localization_tables
+from coemerge.tracking.task_localization import localization_metrics
+
+STUDY = "task_localization"
+
+
+def task_localization(analysis: Analysis) -> None:
+    """On a run, on several seeds, or on models from elsewhere; of each one checkpoint."""
+    config = TaskLocalizationConfig(**analysis.settings)
+    started = time.perf_counter()
+    sources = [open_source(s, 2, config.tasks) for s in analysis.series]
+    members = [_member(source, config.checkpoint) for source in sources]
+    for member in members:
+        check_architecture(member.directory)
+    device = detect_machine(analysis.device).accelerator
+    runs = [_localized(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    trained = time.perf_counter()
+    tables = task_localization_tables(runs, config)
+    names = ", ".join(source.run_id for source in sources)
+    summary = summary_rows(tables, [source.seed for source in sources], names)
+    write_results(analysis, STUDY, sources, tables, summary)
+    times = {"masks": trained - started, "tables": time.perf_counter() - trained}
+    tell(summary, analysis.out / "results" / STUDY, times)
+    report(analysis)
+    track(analysis, STUDY, sources, localization_metrics(tables, config.mask_config.reference))
+
+
+def check_architecture(checkpoint: Path) -> None:
+    """Raises ValueError, before weights are read, for one that interventions do not know."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    model_type = config.get("model_type")
+    if model_type not in LAYOUTS:
+        raise ValueError(
+            f"{checkpoint}: interventions do not know the architecture {model_type!r}, only "
+            f"{', '.join(sorted(LAYOUTS))}: add it to LAYOUTS in "
+            "src/coemerge/interventions/architecture.py"
+        )
+
+
+def _member(source: Source, step: int | None) -> Member:
+    members = source.series.members
+    if step is None:
+        return members[-1]
+    found = [member for member in members if member.step == step]
+    if not found:
+        steps = np.array([member.step for member in members])
+        nearest = members[int(np.abs(steps - step).argmin())].step
+        raise ValueError(
+            f"study.checkpoint: {source.run_id} has no checkpoint of step {step}; the nearest is "
+            f"that of step {nearest}"
+        )
+    return found[0]
+
+
+def _localized(
+    source: Source, member: Member, config: TaskLocalizationConfig, device: str
+) -> Localized:
+    subject = Subject(
+        model=load_model(member.directory, device),
+        seed=source.seed,
+        prompts=source.questions.prompts,
+        candidates=_candidates(source, config),
+        shown=_shown(source, member.step),
+        placeholder=_placeholder(source, config.placeholder),
+    )
+    try:
+        return localize(subject, config, source.series.cache.parent / "masks")
+    except ValueError as error:
+        raise ValueError(f"{source.run_id}: {error}") from error
+
+
+def _candidates(source: Source, config: TaskLocalizationConfig) -> list[str]:
+    """Facts of the arms named; of models from elsewhere, whose arms nobody knows, all."""
+    arms = source.facts["arm"]
+    chosen = source.facts[arms.isin([*config.arms, UNKNOWN_ARM])]
+    if chosen.empty:
+        raise ValueError(
+            f"study.arms: {source.run_id} has no facts of {', '.join(config.arms)}, but of "
+            f"{', '.join(sorted(set(arms)))}"
+        )
+    return [str(fact) for fact in chosen["fact_id"]]
+
+
+def _shown(source: Source, step: int) -> set[Cell] | None:
+    """What training had shown by ``step``; None where that is not known."""
+    ledger = source.exposure
+    if ledger is None:
+        return None
+    then = ledger[(ledger["step"] <= step) & (ledger["n_documents"] > 0)]
+    return set(zip(then["fact_id"], then["task"], strict=True))
+
+
+def _placeholder(source: Source, text: str) -> int:
+    """The first token of the text, as it stands inside a sentence."""
+    ids = source.questions.tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ValueError(f"study.placeholder: {text!r} has no token in {source.run_id}'s tokenizer")
+    return int(ids[0])

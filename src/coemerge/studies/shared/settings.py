@@ -1,0 +1,29 @@
+"""Checks that settings of studies share; free of heavy imports."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def check_lists(config: Any, names: Iterable[str]) -> None:
+    """Raises ValueError where one is neither null nor a list of different values."""
+    for name in names:
+        values = getattr(config, name)
+        if values is None:
+            continue
+        if not isinstance(values, list | tuple):
+            raise ValueError(f"study.{name}: give a list, such as [{values}]")
+        if len(set(values)) < len(values):
+            raise ValueError(f"study.{name}: {list(values)} names one twice")
+
+
+def check_whole_numbers(config: Any, least: dict[str, int], optional: Iterable[str] = ()) -> None:
+    """``least``: name -> smallest value; of ``optional`` ones null is allowed too. Raises
+    ValueError."""
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if value is None and name in optional:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"study.{name}: must be a whole number, got {value!r}")
+        if value < lowest:
+            raise ValueError(f"study.{name}: must be at least {lowest}, got {value}")
