@@ -2,16 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from coemerge.report.heat_map import heat_map
 from coemerge.report.plotting import arm_label, is_discriminative, tasks_in_order
 from coemerge.report.results import pick
 from coemerge.statistics.thresholds import THETA
 
-_MAP = "cividis"  # sequential, and even in lightness for colour-blind readers too
 _BASES = {
     "exposed": "Of facts shown in a source format, how many are known in the target format?",
     "emerged": "Of facts known in a source format, how many are known in the target format?",
@@ -54,28 +53,13 @@ def _of_arm(arm: str) -> str:
 def _heat_map(axes: Axes, cells: pd.DataFrame, tasks: list[str]) -> QuadMesh:
     where = {task: k for k, task in enumerate(tasks)}
     rates = np.full((len(tasks), len(tasks)), np.nan)
+    texts = np.full(rates.shape, "", dtype=object)
     for cell in cells.itertuples():
-        row, column = where[str(cell.source)], where[str(cell.target)]
-        rates[row, column] = cell.rate
-        dark = colormaps[_MAP](float(rates[row, column]))
-        ink = "black" if np.dot(dark[:3], (0.299, 0.587, 0.114)) > 0.5 else "white"
-        text = f"{100 * rates[row, column]:.0f} %\nn={int(np.nan_to_num(cell.n))}"
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
-    edges = np.arange(len(tasks) + 1) - 0.5
-    axes.set_facecolor("#e8e8e8")
-    mesh = axes.pcolormesh(
-        edges, edges, np.ma.masked_invalid(rates), cmap=_MAP, vmin=0, vmax=1,
-        edgecolors="white", linewidth=0.8, zorder=0,
-    )  # fmt: skip
-    for row, column in zip(*np.nonzero(np.isnan(rates)), strict=True):
-        axes.text(column, row, "–", ha="center", va="center", color="grey")
-    axes.set_xticks(range(len(tasks)), tasks, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(tasks)), tasks)
+        place = where[str(cell.source)], where[str(cell.target)]
+        rates[place] = cell.rate
+        texts[place] = f"{100 * rates[place]:.0f} %\nn={int(np.nan_to_num(cell.n))}"
+    mesh = heat_map(axes, rates, texts, tasks, tasks)
     axes.set(xlabel="target format", ylabel="source format")
-    axes.invert_yaxis()
-    axes.set_aspect("equal")
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
     _mark_blocks(axes, tasks)
     return mesh
 

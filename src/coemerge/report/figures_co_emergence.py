@@ -1,11 +1,5 @@
 """The figures of the study ``co_emergence``: which there are, of which tables, what they show."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import pandas as pd
-from matplotlib.figure import Figure
-
 from coemerge.report.figure_curves import draw_emerged, draw_variance
 from coemerge.report.figure_dynamics import (
     draw_emergence_points,
@@ -15,33 +9,12 @@ from coemerge.report.figure_dynamics import (
 from coemerge.report.figure_exposure import draw_exposure
 from coemerge.report.figure_failure import arm_rows, draw_failure_by_arm, draw_failure_by_window
 from coemerge.report.figure_matrix import draw_matrix, matrix_rows
-from coemerge.report.results import Results, pick
+from coemerge.report.picture import Picture
+from coemerge.report.results import pick
 from coemerge.statistics.thresholds import COMPETENT, THETA
 
 _SHOWN = ("exposed", ("A2_single_source", "all"))  # basis, arms
 _KNOWN = ("emerged", ("all",))
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """``rows`` are what it draws: without any it is left out. The first of ``tables`` must be
-    there, others add to the picture."""
-
-    name: str
-    title: str
-    caption: str
-    tables: tuple[str, ...]
-    rows: Callable[[Results], pd.DataFrame]
-    draw: Callable[[Results], Figure]
-
-
-def pictures_of(results: Results) -> list[Picture]:
-    """Those whose rows are there, in the order of the report."""
-    return [
-        picture
-        for picture in PICTURES
-        if picture.tables[0] in results.tables and len(picture.rows(results))
-    ]
 
 
 PICTURES: tuple[Picture, ...] = (

@@ -1,21 +1,21 @@
 """The report: one HTML file that needs nothing else, made of the tables of a run or an analysis."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
 from coemerge.files import write_text
 from coemerge.report.answers import answers
+from coemerge.report.chain_of_thought import chain_of_thought
 from coemerge.report.comparison import comparison
-from coemerge.report.figures_co_emergence import Picture, pictures_of
+from coemerge.report.figures_co_emergence import PICTURES
+from coemerge.report.localization import localization
 from coemerge.report.markup import Html, element, join, number, table, to_html
 from coemerge.report.page_style import PAGE
-from coemerge.report.plotting import drawing
+from coemerge.report.picture import clear_figures, figures
 from coemerge.report.published import ARMS, STUDIES, UNKNOWN_ARM
 from coemerge.report.results import USUAL_RULE, Results, Row, code_version, pick, read_results
 from coemerge.report.side_by_side import side_by_side, waiting
-from coemerge.report.style import save_figure
 from coemerge.report.verdict import verdict
 
 TITLE = "Do facts co-emerge across task formats?"
@@ -67,6 +67,8 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
     """
     results = read_results(directory)
     beside = comparison(results, directory, others)
+    drawn = out / "figures"
+    clear_figures(drawn)
     sections = (
         element(
             "p", f"{_QUESTION} {_OBSERVED if _is_observed(results) else _DESIGN}", class_="lead"
@@ -74,7 +76,9 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
         element("p", _KINDS, " ", _extent(results)),
         _section("What came out", _outcome(results)),
         _section("Beside the published figures", side_by_side(results)),
-        _section("Figures", _figures(results, out / "figures")),
+        _section("Figures", figures(results, PICTURES, drawn)),
+        _section("Where each fact lives", localization(results, drawn)),
+        _section("Does reasoning reach other formats?", chain_of_thought(results, drawn)),
         _section("Other models and settings", beside),
         _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),
@@ -142,48 +146,6 @@ def _missing(results: Results) -> Html:
         return Html("")
     where = "DIR is the directory of a run, or '[DIR0,DIR1]' of several:"
     return join([element("p", where), element("ul", *commands, class_="commands")])
-
-
-def _figures(results: Results, directory: Path) -> Html:
-    """Figures of an earlier page that are not drawn any more are removed."""
-    for path in directory.glob("*.*"):
-        if path.suffix in (".png", ".svg"):
-            path.unlink()
-    return join([_figure(results, picture, directory) for picture in pictures_of(results)], "\n")
-
-
-def _figure(results: Results, picture: Picture, directory: Path) -> Html:
-    with drawing():
-        save_figure(picture.draw(results), directory, picture.name)
-    drawn = inline_svg((directory / f"{picture.name}.svg").read_text("utf-8"), picture)
-    used = [name for name in picture.tables if name in results.tables]
-    origin = f"From {', '.join(f'{name}.parquet' for name in used)}; {_code(results, used)}."
-    return element(
-        "figure",
-        element("h3", picture.title),
-        element("div", drawn, class_="scroll", tabindex="0"),
-        element("figcaption", picture.caption, " ", element("span", origin, class_="origin")),
-    )
-
-
-def inline_svg(text: str, picture: Picture) -> Html:
-    """The drawing without what only a file of its own needs; ids get the figure's name, as several
-    drawings share a page."""
-    svg = text[text.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
-    prefix = f"{picture.name}-"
-    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
-    svg = svg.replace('xlink:href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")
-    label = to_html(picture.title)
-    return Html(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1).strip())
-
-
-def _code(results: Results, tables: list[str]) -> str:
-    """The versions that wrote these tables; where they do not say, those of the runs."""
-    versions = {results.code[name] for name in tables if name in results.code}
-    versions = versions or {version for m in results.manifests if (version := code_version(m))}
-    return f"code version {' and '.join(sorted(versions))}" if versions else "code version unknown"
 
 
 def _failed(results: Results) -> Html:

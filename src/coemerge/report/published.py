@@ -69,8 +69,9 @@ PUBLISHED: tuple[Published, ...] = (
         "29–89 % / ≤ 8 %",
         _P1_PANEL,
         "random and mismatched masks of equal size, share of valid masks",
-        "Mask losses, thresholds and ablation value are ours, and a small model has few components "
-        "to choose from.",
+        "Our model is far smaller, training showed each fact in formats and numbers that we chose, "
+        "prompts are wordings like those of training, and mask losses, thresholds and ablation "
+        "value are ours; in both, training imposes that masks are disjoint.",
         "task_localization",
     ),
     Published(
@@ -79,7 +80,9 @@ PUBLISHED: tuple[Published, ...] = (
         "69–102 %",
         _P1_PANEL,
         "random and mismatched masks, same-task mask trained to exclude the first",
-        "Mask losses are ours, and disjoint masks are imposed by training in both.",
+        "Mask losses and the corruption of prompts are ours, in a far smaller model; in both, "
+        "training imposes that masks are disjoint, so that recovery shows that a function can be "
+        "isolated, not that it is stored once.",
         "task_localization",
     ),
     Published(
@@ -88,7 +91,8 @@ PUBLISHED: tuple[Published, ...] = (
         "0.21 / 0.11",
         _P1_MASKS,
         "both readings: collateral drop, overlap of masks trained without exclusivity",
-        "The paper's formula is not known to us; two readings are given.",
+        "The paper's formula is not known to us, so that two readings are given; our model is far "
+        "smaller, and its formats were shown equally often.",
         "task_localization",
         percent=False,
     ),
@@ -98,7 +102,8 @@ PUBLISHED: tuple[Published, ...] = (
         "−20…−72 / −12…−30 %",
         _P1_MASKS,
         "random masks; facts with baseline of at least 0.99",
-        "Our chain of thought is a trained template with a known route, theirs is free text.",
+        "Our chain of thought is a trained template that restates the fact in a format we chose, "
+        "theirs is free text of a far larger model.",
         "chain_of_thought",
     ),
     Published(
@@ -107,7 +112,8 @@ PUBLISHED: tuple[Published, ...] = (
         "≤ 8 / −11…−31 %",
         _P1_MASKS,
         "floor: the worst of as many random masks",
-        "Our chain of thought is a trained template with a known route, theirs is free text.",
+        "Our chain of thought is a trained template with a known route, theirs is free text; the "
+        "worst of several masks is above 0 by luck alone, hence the floor.",
         "chain_of_thought",
     ),
     Published(
@@ -173,6 +179,15 @@ PUBLISHED: tuple[Published, ...] = (
 # The same as numbers, for lines in figures.
 PUBLISHED_FAILURE = 0.479  # P1-a, theta 0.6
 PUBLISHED_INTERACTION = 0.23  # P1-b
+PUBLISHED_DROPS = (0.29, 0.89)  # P1-d, own format
+PUBLISHED_SPARED = (0.0, 0.08)  # P1-d, everything else
+PUBLISHED_RECOVERY = (0.69, 1.02)  # P1-e
+PUBLISHED_REASONING = {  # P1-g, P1-h; by mask and prompting
+    ("own", "direct"): (0.20, 0.72),
+    ("own", "cot"): (0.12, 0.30),
+    ("other_worst", "direct"): (0.0, 0.08),
+    ("other_worst", "cot"): (0.11, 0.31),
+}
 
 STUDIES: dict[str, str] = {
     "co_emergence": "Does a fact that emerged in one format emerge in the others?",

@@ -14,10 +14,18 @@ from coemerge.report.published import STUDIES
 from coemerge.statistics.thresholds import THETA
 from coemerge.tables.store import read_metadata
 
-TABLES = ("pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls",
-          "emergence_points", "emergence_order", "retention", "retention_fit",
-    "answers",
-)  # fmt: skip
+TABLES: dict[str, tuple[str, ...]] = {  # what the page uses, by study
+    "co_emergence": (
+        "pairs", "matrix", "variance", "curves", "exposure", "failure", "nulls",
+        "emergence_points", "emergence_order", "retention", "retention_fit", "answers",
+    ),
+    "task_localization": (
+        "drop_matrix", "mask_measures", "mask_layers", "mask_overlap", "entanglement",
+        "order_effect",
+    ),
+    "chain_of_thought": ("cot_drops",),
+}  # fmt: skip
+RUN_TABLES = ("localization", "localization_overlaps")  # what training measured, of one run
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint
 USUAL_RULE = {"theta": THETA, "window": TO_THE_END, "sustained": "any"}
 Row = dict[str, Any]
@@ -57,13 +65,14 @@ def read_results(directory: Path) -> Results:
             f"{directory}: no such directory; give that of a run or an analysis"
         )
     homes = {name: _home(directory, name) for name in STUDIES}
-    own = homes["co_emergence"]
+    paths = [home / f"{name}.parquet" for study, home in homes.items() if home
+             for name in TABLES.get(study, ())]  # fmt: skip
+    paths += [directory / "tables" / f"{name}.parquet" for name in RUN_TABLES]
     tables, code = {}, {}
-    for name in TABLES if own else ():
-        path = (own or directory) / f"{name}.parquet"
+    for path in paths:
         if path.is_file() and (found := pq.read_table(path)).num_rows:
-            tables[name] = found.to_pandas()
-            code[name] = code_version(read_metadata(found))
+            tables[path.stem] = found.to_pandas()
+            code[path.stem] = code_version(read_metadata(found))
     summary: list[Row] = []
     for home in homes.values():
         summary += _json_list(home / "summary.json") if home else []
@@ -113,7 +122,7 @@ def _home(directory: Path, study: str) -> Path | None:
     if study == "co_emergence":
         places.append(directory)
     for place in places:
-        patterns = [f"{name}.parquet" for name in TABLES]
+        patterns = [f"{name}.parquet" for name in TABLES["co_emergence"]]
         if place != directory:  # where a run keeps another summary.json
             patterns = ["*.parquet", "summary.json"]
         if any(any(place.glob(pattern)) for pattern in patterns):

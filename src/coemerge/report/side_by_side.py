@@ -2,16 +2,25 @@
 
 import pandas as pd
 
+from coemerge.report.findings_masks import overlap_means
 from coemerge.report.markup import Html, element, interval, join, lines, number, points
 from coemerge.report.published import PUBLISHED, Published
 from coemerge.report.results import Results, Row, nulls_of, pick
 
 _HEADER = ("Quantity", "Published", "Ours", "Value [low, high]", "n", "Seeds, runs", "Controls",
            "Why they may differ")  # fmt: skip
-_NOTE = (
-    "n: of P1-a testable pairs of fact and format, of all; of P1-b cells; of P1-c pairs of a fact "
-    "and a target format. θ: the score above which a fact has emerged."
-)
+_NOTES = {  # by study, where it was run
+    "co_emergence": "n: of P1-a testable pairs of fact and format, of all; of P1-b cells; of P1-c "
+    "pairs of a fact and a target format. θ: the score above which a fact has emerged.",
+    "task_localization": "n of P1-d to P1-f: facts, or cells of the heat map. Their drops are "
+    "shares of the accuracy before, recovery is one of what corrupted prompts lose.",
+    "chain_of_thought": "n of P1-g and P1-h: facts. Their drops are differences of accuracies; "
+    "floor: what random units of equal size cost, taken in the same way.",
+}
+_FOLDS = {
+    "seen": "The same with option sets that training showed together",
+    "task": "Direct answers and chain of thought, format by format",
+}
 _LEVEL = 0.05  # of false discoveries over checkpoints
 _NULLS = {
     "permutation": "facts permuted",
@@ -41,20 +50,24 @@ def side_by_side(results: Results) -> Html:
     """One line per result of ours, the lesser ones folded away; figures of studies that were not
     run are ``waiting``."""
     main: list[Html] = []
-    lesser: list[Html] = []
+    folded: dict[str, list[Html]] = {}
     for published in PUBLISHED:
         rows = own_rows(results, published)
-        first = [row for row in rows if not _is_lesser(row)]
+        first = [row for row in rows if not _fold(row)]
         if first or published.study not in results.missing:
             main += _lines(results, published, first)
-        if rest := [row for row in rows if _is_lesser(row)]:
-            lesser += _lines(results, published, rest)
+        for fold in _FOLDS:
+            if rest := [row for row in rows if _fold(row) == fold]:
+                folded.setdefault(fold, []).extend(_lines(results, published, rest))
     if not main:
         return Html("")
-    parts = [_table(main), element("p", element("small", _NOTE))]
-    if lesser:
-        title = element("summary", "The same with option sets that training showed together")
-        parts.append(element("details", title, _table(lesser)))
+    notes = " ".join(note for study, note in _NOTES.items() if study not in results.missing)
+    parts = [_table(main), element("p", element("small", notes))]
+    parts += [
+        element("details", element("summary", title), _table(folded[fold]))
+        for fold, title in _FOLDS.items()
+        if fold in folded
+    ]
     return join(parts)
 
 
@@ -68,9 +81,13 @@ def waiting(results: Results, study: str) -> Html:
     return element("ul", *items) if items and study in results.missing else Html("")
 
 
-def _is_lesser(row: Row) -> bool:
-    """Transfer with option sets that were seen; the difference with them is not."""
-    return "/seen/" in str(row.get("name", ""))
+def _fold(row: Row) -> str:
+    """Which of the lesser groups a row is in, if any: transfer with option sets that were seen (not
+    the difference with them), and single formats of reasoning."""
+    name = str(row.get("name", ""))
+    if name.startswith("cot/"):
+        return "" if name.endswith("/all") else "task"
+    return "seen" if "/seen/" in name else ""
 
 
 def _table(rows: list[Html]) -> Html:
@@ -107,6 +124,8 @@ def _own_cells(row: Row, published: Published) -> list[Html]:
     value = [element("div", value_text(row, published), class_="value")]
     if row.get("interval"):  # what the brackets are, where the study says
         value.append(element("div", element("small", row["interval"])))
+    if row.get("floor") is not None:
+        value.append(element("div", element("small", _floor(row))))
     full = str(row.get("source") or "")
     runs = element("small", short_source(full), title=full)
     return [
@@ -115,6 +134,12 @@ def _own_cells(row: Row, published: Published) -> list[Html]:
         element("td", counts(row), class_="value"),
         element("td", seeds(row), element("div", runs) if full else ""),
     ]
+
+
+def _floor(row: Row) -> str:
+    high = number(row.get("floor_high"), percent=True)
+    up_to = "" if high == "–" else f", 97.5 % of draws below {high}"
+    return f"floor {number(row['floor'], percent=True)}{up_to}"
 
 
 def short_source(source: str) -> str:
@@ -146,7 +171,11 @@ def seeds(row: Row) -> str:
 
 
 def _controls(results: Results, published: Published) -> Html:
-    measured = {"P1-a": _failure_nulls, "P1-b": _interaction_controls}.get(published.id)
+    measured = {
+        "P1-a": _failure_nulls,
+        "P1-b": _interaction_controls,
+        "P1-f": _overlap_controls,
+    }.get(published.id)
     found = measured(results) if measured else []
     return lines([*found, element("small", published.controls)])
 
@@ -176,6 +205,15 @@ def _interaction_controls(results: Results) -> list[str]:
     known = {key: number(float(share), percent=True) for key, share in shares.dropna().items()}
     told += [f"{name}: {known[key]}" for key, name in _VARIANTS.items() if key in known]
     return told + _significance(frame)
+
+
+def _overlap_controls(results: Results) -> list[str]:
+    """What free masks share, beside what they would share anyhow."""
+    means = overlap_means(results)
+    told = [f"masks of two facts, one format: {means['facts'][0]:.2f}"] if "facts" in means else []
+    if "tasks" in means:
+        told.append(f"random units in place of free masks: {means['tasks'][1]:.2f}")
+    return told
 
 
 def _significance(variance: pd.DataFrame) -> list[str]:

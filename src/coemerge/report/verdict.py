@@ -1,6 +1,8 @@
 """What came out, in plain words; every word that judges follows from numbers by a rule here."""
 
-from coemerge.report.markup import Html, element, interval, join, number, points
+from coemerge.report.findings import finding, share
+from coemerge.report.findings_masks import mask_finding, reasoning_finding
+from coemerge.report.markup import Html, number, points
 from coemerge.report.results import Results, Row
 from coemerge.statistics.thresholds import THETA
 
@@ -32,13 +34,9 @@ def is_at_chance(score: float, low: float, high: float) -> bool:
 
 def verdict(results: Results) -> list[Html]:
     """One paragraph per finding, the main one first; empty without a study."""
-    parts = (_asymmetry, _kinds, _across, _failures, _interaction, _never)
+    parts = (_asymmetry, _kinds, _across, _failures, _interaction, _never, mask_finding,
+             reasoning_finding)  # fmt: skip
     return [found for part in parts if (found := part(results))]
-
-
-def _finding(headline: str, *sentences: str) -> Html:
-    told = " ".join(sentence for sentence in sentences if sentence)
-    return join([element("strong", headline), " ", told])
 
 
 def _asymmetry(results: Results) -> Html:
@@ -53,7 +51,7 @@ def _asymmetry(results: Results) -> Html:
     )
     contrast = results.named("difference/into_generative/fresh")
     if contrast:
-        return _finding(
+        return finding(
             f"The published asymmetry: {judge(contrast.get('low'), contrast.get('high'))}.",
             published,
             "Here, of facts shown in one format alone (arm A2), generative → another generative "
@@ -69,7 +67,7 @@ def _asymmetry(results: Results) -> Html:
         f"Of facts known in a source, generative → discriminative {share(known[0])}, "
         f"discriminative → generative {share(known[1])}."
     )
-    return _finding(f"The published asymmetry: {why}", published, told) if all(known) else Html("")
+    return finding(f"The published asymmetry: {why}", published, told) if all(known) else Html("")
 
 
 def _across(results: Results) -> Html:
@@ -83,7 +81,7 @@ def _across(results: Results) -> Html:
     seen = results.named("difference/exposed/seen")
     last = beyond or raw
     what = "beyond luck" if beyond else "as it is"
-    return _finding(
+    return finding(
         "From one kind to the other, generative sources further than discriminative ones: "
         f"{judge(last.get('low'), last.get('high'))}.",
         f"Generative → discriminative {share(one)}, discriminative → generative {share(other)}: "
@@ -105,7 +103,7 @@ def _kinds(results: Results) -> Html:
         return Html("")
     apart = min(lows) > max(highs)
     headline = "Facts stay within their kind of format." if apart else "Within a kind of format:"
-    return _finding(
+    return finding(
         headline,
         f"From one generative format to another: {share(within[0])}; from one discriminative "
         f"format to another: {share(within[1])}.",
@@ -124,7 +122,7 @@ def _failures(results: Results) -> Html:
         shown = f"Shown in every format (control, A0): {share(everywhere)}, {near}."
     if single.get("value") is not None:
         single_text = f"Shown in one format alone (A2): {share(single)}."
-    return _finding(
+    return finding(
         f"{share(all_arms)} of {number(all_arms.get('n'))} testable pairs fail to co-emerge.",
         "Published: 47.9 %.", shown, single_text,
     )  # fmt: skip
@@ -140,7 +138,7 @@ def _interaction(results: Results) -> Html:
         "common."
         if null else ""
     )  # fmt: skip
-    return _finding(
+    return finding(
         f"The pair of fact and format explains {share(row)} of the variance of scores.",
         "Published: 23 %.", expected,
     )  # fmt: skip
@@ -153,14 +151,10 @@ def _never(results: Results) -> Html:
     value, low, high = (float(null[name]) for name in ("value", "low", "high"))
     where = "at chance" if is_at_chance(value, low, high) else "not at chance"
     told = f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
-    return _finding(
+    return finding(
         f"Facts that were never shown (control, A5) score {where}:",
         f"{told}, where 0 is chance and 1 is certain ({number(null['n'])} facts).",
     )
-
-
-def share(row: Row) -> str:
-    return interval(row.get("value"), row.get("low"), row.get("high"), percent=True)
 
 
 def _points(row: Row) -> str:

@@ -47,7 +47,7 @@ def generate(
 
 def _continue(model: nn.Module, ids: Tensor, n_tokens: int, stop: int | None) -> Tensor:
     """The next ``n_tokens`` of each row of ``ids`` [B,T], [B,n]."""
-    said = ids.new_full((len(ids), n_tokens), 0 if stop is None else stop)
+    said = ids.new_full((len(ids), n_tokens), 0 if stop is None else stop, dtype=torch.long)
     past, is_done = None, torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
     for position in range(n_tokens):
         out = model(input_ids=ids, past_key_values=past, use_cache=True, **keep_logits(model, 1))

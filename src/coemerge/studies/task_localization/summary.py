@@ -110,13 +110,13 @@ def _matrix(matrix: Rows) -> Rows:
         {
             "id": "P1-d",
             "name": f"matrix/{name}",
-            "quantity": f"mean over {words}, of mean relative drops over facts",
-            **spread([row["drop"] for row in chosen], words),
+            "quantity": f"relative drop, format by format: {words}",
+            **spread([row["drop"] for row in chosen], of),
             "n": len(chosen),
         }
-        for name, words, chosen in (
-            ("own", "formats", own),
-            ("spared", "cells off the diagonal, other facts included", spared),
+        for name, words, of, chosen in (
+            ("own", "own format (diagonal of the heat map)", "formats", own),
+            ("spared", "what masks should spare (all other cells)", "cells", spared),
         )
     ]
 
