@@ -22,11 +22,12 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         "mask_controls",
         "Masks beside their controls",
-        "Means over facts and formats, with 95 % intervals. Yellow: published ranges. Valid masks "
-        "are chosen by these very numbers (own format loses at least 20 %, nothing else more than "
-        "10 %, recovery at least 50 %), so that the lower panel shows what was asked for: read its "
-        "number of facts beside that of all masks. A second mask for the same fact and format that "
-        "does as well as the first says that disjoint masks are no evidence for separate stores.",
+        "Means over facts and formats, with 95 % intervals; no bar: not measured. Yellow: "
+        "published ranges. Valid masks are chosen by these very numbers (own format loses at least "
+        "20 %, nothing else more than 10 %, recovery at least 50 %), so that their panel shows "
+        "what was asked for: read its number of facts beside that of all masks. A second mask for "
+        "the same fact and format that does as well as the first says that disjoint masks are no "
+        "evidence for separate stores.",
         ("mask_measures",),
         lambda r: pick(measure_rows(r, *MEASURES), task="all"),
         lambda r: draw_controls(pick(measure_rows(r, *MEASURES), task="all")),
@@ -55,7 +56,7 @@ PICTURES: tuple[Picture, ...] = (
         "Units that masks share when they may",
         "Jaccard overlap of masks trained without the ban on each other's units. Two masks of one "
         "fact share a subject, two of one format share a format: if the diagonal is brighter than "
-        "the rest, units belong to formats more than to facts.",
+        "the rest, units belong to formats more than to facts. Grey: no two facts of one relation.",
         ("mask_overlap",),
         lambda r: r.table("mask_overlap").dropna(subset=["jaccard"]),
         lambda r: draw_overlap(r.table("mask_overlap").dropna(subset=["jaccard"])),

@@ -52,11 +52,22 @@ def remask_says(results: Results) -> str:
     told = f"a second mask without the first's units costs {share(drop)} and recovers " + share(
         recovery
     )
+    first = "free" if mask(results, "target_drop", variant="free") else "exclusive"
+    if not _passes(results, first):
+        return f"{told}, which says little, as first masks are not necessary and sufficient either"
     if surely_above(drop, NECESSARY) and surely_above(recovery, SUFFICIENT):
         return f"{told}, so that disjoint masks are no evidence for separate stores"
     if surely_below(drop, NECESSARY) or surely_below(recovery, SUFFICIENT):
         return f"{told}, so that the units are not easily replaced by others"
     return f"{told}, which leaves open whether disjoint masks mean anything"
+
+
+def _passes(results: Results, variant: str) -> bool:
+    """Whether masks are necessary and sufficient in the mean; the second one leaves out the units
+    of free masks, where there are such."""
+    drop, recovery = (mask(results, name, variant=variant) for name in ("target_drop", "recovery"))
+    enough = drop.get("value", 0) >= NECESSARY and recovery.get("value", 0) >= SUFFICIENT
+    return bool(enough)
 
 
 def overlap_means(results: Results) -> dict[str, tuple[float, float]]:

@@ -86,11 +86,13 @@ def _measure(
     where = {"variant": variant, "task": "all", "measure": measure}
     row = find(measures, masks=masks, control=control, **where)
     everything = find(measures, masks="all", control=control, **where)
+    none_valid = {"interval": "no mask is valid"} if everything and not row else {}
     return {
         "id": identity,
         "name": f"mask/{variant}/{masks}/{control}/{measure}",
         "quantity": quantity,
         **estimate(row, "value", several),
+        **none_valid,
         "n_total": int(everything["n"]) if everything else None,
     }
 
