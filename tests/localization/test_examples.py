@@ -1,15 +1,20 @@
 """Which prompts masks train on (T-M5), and the corrupted versions of prompts."""
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from coemerge.localization.config import preset
 from coemerge.localization.corruption import with_placeholder, with_subject
 from coemerge.localization.examples import Examples
 from coemerge.localization.prompts import read_prompts
+from coemerge.tables.store import make_table
 from tests.localization.models import FACTS, FIRST_SUBJECT, PLACEHOLDER, TASKS, planted_prompts
 
 PROMPTS = read_prompts(planted_prompts())
+PROMPTS_WITHOUT_ONE = read_prompts(
+    planted_prompts().filter(~((pc.field("fact_id") == FACTS[0]) & (pc.field("task") == TASKS[2])))
+)
 
 
 def examples(**changes) -> Examples:
@@ -99,3 +104,70 @@ def test_presets_pass_their_own_check():
     preset("published").check()
     with pytest.raises(ValueError, match="preset"):
         preset("large")
+
+
+def donor_table(rows: list[tuple[str, str, str, list[str]]]):
+    """(fact, task, answer, options) each; the subject is token 1, and named after the fact."""
+    table = planted_prompts().slice(0, len(rows)).to_pydict()
+    for i, (fact, task, answer, options) in enumerate(rows):
+        changes = {
+            "prompt_id": f"{fact}/{task}",
+            "fact_id": fact,
+            "task": task,
+            "template_id": 0,
+            "answer": answer,
+            "text": f"subject of {fact}: {' '.join(options)}",
+            "option_order": options,
+            "ids": [0, FIRST_SUBJECT + int(fact[-1]), 1],
+        }
+        for name, value in changes.items():
+            table[name][i] = value
+    return make_table("prompts", table)
+
+
+def test_a_swapped_subject_has_an_answer_among_the_options_if_there_is_one():
+    donors = [(f"f{i}", "completion", name, []) for i, name in enumerate(["red", "blue", "green"])]
+    lettered = [(f"f{i}", "mcqa", "A", ["red", "green"]) for i in range(3)]
+    prompts = read_prompts(donor_table([*donors, *lettered]))
+
+    subject = {
+        p: ids[1] - FIRST_SUBJECT
+        for p, ids in zip(prompts.prompt_ids, prompts.corrupted, strict=True)
+    }
+    assert subject["f0/mcqa"] == 2, "f2 is green, which is an option; f1 is blue"
+    assert subject["f2/mcqa"] == 0
+    assert subject["f1/mcqa"] in (0, 2)
+    assert subject["f0/completion"] in (1, 2)
+
+
+def test_donors_may_be_others_than_the_facts_asked_about():
+    everything = donor_table([*[(f"f{i}", "completion", f"object {i}", []) for i in range(4)]])
+    asked, donors = everything.slice(0, 2), everything.slice(3, 1)
+
+    prompts = read_prompts(asked, donors=donors)
+
+    assert [ids[1] for ids in prompts.corrupted] == [FIRST_SUBJECT + 3] * 2
+    with pytest.raises(ValueError, match="no other subject"):
+        read_prompts(asked, donors=everything.slice(0, 1))
+
+
+def test_in_two_hop_questions_the_answers_must_differ_too():
+    rows = [("f0", "completion", "Rome", []), ("f1", "completion", "Milan", []),
+            ("f2", "completion", "Paris", []), ("f0", "multihop", "Italy", []),
+            ("f1", "multihop", "Italy", []), ("f2", "multihop", "France", [])]  # fmt: skip
+    prompts = read_prompts(donor_table(rows))
+
+    subject = dict(zip(prompts.prompt_ids, (ids[1] for ids in prompts.corrupted), strict=True))
+    assert subject["f0/multihop"] == subject["f1/multihop"] == FIRST_SUBJECT + 2
+
+
+def test_facts_may_have_different_tasks():
+    fewer = PROMPTS_WITHOUT_ONE
+    given = Examples(fewer, FACTS, TASKS, preset())
+
+    assert given.tasks_of(FACTS[0]) == TASKS[:2]
+    assert given.tasks_of(FACTS[1]) == TASKS
+    assert (FACTS[0], TASKS[2]) not in given.cells
+    assert set(given.task_order(FACTS[0])) == set(TASKS[:2])
+    with pytest.raises(ValueError, match=r"fact-0.*alone"):
+        Examples(fewer, FACTS, TASKS[1:], preset())
