@@ -22,7 +22,7 @@ _CLAIM = (
 )
 _SPREAD = (
     "The spread in the heat maps is across facts, not seeds. Facts are those that the model "
-    "answers in every format; prompts and thresholds select easy ones."
+    "answers in every format: prompts and thresholds select easy ones, the others are left out."
 )
 _MEASURES = {
     "target_drop": ("drop on own fact and format", True),
