@@ -52,7 +52,7 @@ TABLES = {  # design 4 and 5
 KEYS = {  # design 4
     "run_id", "status", "seed", "fingerprint", "final_weights_sha256", "versions", "git_commit",
     "git_dirty", "data_hash", "score", "device", "precision", "threads", "steps", "tokens",
-    "wall_s",
+    "wall_s", "callbacks_wall_s",
 }  # fmt: skip
 
 

@@ -2,16 +2,19 @@
 
 import json
 import re
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
 
+from coemerge.callbacks.localization import localization_metrics
+from coemerge.callbacks.localizing import Localized
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.tracking.analysis_run import log_analysis
 from coemerge.tracking.co_emergence import co_emergence_metrics
@@ -50,6 +53,22 @@ def analysis_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     return read_back(directory)
 
 
+@pytest.fixture(scope="module")
+def masks_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
+    """What the localization callback logs at a step at which a fact is known in every task."""
+    measured = dict.fromkeys(
+        ("necessity", "specificity_facts", "specificity_tasks", "sufficiency", "density"), 0.5
+    )
+    masks = pd.DataFrame([{"fact_id": "f", "task": task, **measured} for task in CORE_TASKS])
+    pairs = [(*pair, 0.1) for pair in combinations(CORE_TASKS, 2)]
+    overlaps = pd.DataFrame(pairs, columns=["task", "other_task", "jaccard"])
+    metrics = localization_metrics(Localized(masks, overlaps.assign(fact_id="f")))
+    directory = tmp_path_factory.mktemp("masks")
+    series = [{"step": 2, **metrics}]
+    log_analysis(directory, "smoke-seed0-masks", "smoke", {}, {}, series, {})
+    return read_back(directory)
+
+
 def saved_json(workspace: ws.Workspace) -> dict[str, Any]:
     return json.loads(workspace._to_model().model_dump_json(by_alias=True, exclude_none=True))
 
@@ -58,15 +77,24 @@ def saved_json(workspace: ws.Workspace) -> dict[str, Any]:
 
 
 def test_every_metric_it_draws_is_logged(
-    workspace: ws.Workspace, training_log: Logged, analysis_log: Logged
+    workspace: ws.Workspace, training_log: Logged, analysis_log: Logged, masks_log: Logged
 ):
     drawn = metric_keys(workspace)
 
-    assert drawn - training_log.keys - analysis_log.keys == set()
+    assert drawn - training_log.keys - analysis_log.keys - masks_log.keys == set()
+
+
+def test_it_draws_whatever_the_localization_callback_logs(
+    workspace: ws.Workspace, masks_log: Logged
+):
+    logged = {key for key in masks_log.keys if key.startswith("localization/")}
+
+    assert len(logged) == 6 * 4 + 15
+    assert logged - metric_keys(workspace) == set()
 
 
 def test_lines_have_points_over_steps(
-    workspace: ws.Workspace, training_log: Logged, analysis_log: Logged
+    workspace: ws.Workspace, training_log: Logged, analysis_log: Logged, masks_log: Logged
 ):
     """In the history, not only in the summary, together with the x axis."""
     lines = [p for s in workspace.sections for p in s.panels if isinstance(p, wr.LinePlot)]
@@ -74,7 +102,8 @@ def test_lines_have_points_over_steps(
     for panel in lines:
         assert panel.x == "step"
         for name in metrics_of(panel):
-            assert training_log.values(name) or analysis_log.values(name), name
+            logs = (training_log, analysis_log, masks_log)
+            assert any(log.values(name) for log in logs), name
 
 
 def test_it_draws_whatever_a_smoke_training_logs(workspace: ws.Workspace, training_log: Logged):

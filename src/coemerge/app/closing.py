@@ -13,6 +13,8 @@ from coemerge.report.emergence import draw_emergence
 from coemerge.report.forgetting import draw_forgetting, format_forgetting
 from coemerge.report.old_facts import format_old_facts
 
+_WORTH_SAYING = 0.05  # seconds of a callback
+
 
 def close_run(run_directory: Path) -> dict[str, Any]:
     """Draws, marks the run finished, prints. A run that was finished before is only printed.
@@ -48,10 +50,28 @@ def _places(run_directory: Path, manifest: dict[str, Any]) -> list[str]:
     size = f"{manifest['steps']:,} steps, {manifest['tokens']:,} tokens, {manifest['wall_s']:.0f} s"
     places = {
         "run": f"{run_directory} ({size})",
+        "callbacks": _shares(manifest),
         "weights": f"sha256 {manifest['final_weights_sha256'][:16]}",
         "checkpoints": f"{run_directory / 'checkpoints'} ({n_checkpoints})",
         "tables": f"{run_directory / 'tables'}/*.parquet",
         "pictures": f"{run_directory / 'figures'}/*.png",
         "W&B": f"wandb leet {run_directory / 'wandb'} (offline; wandb sync publishes)",
     }
-    return [f"{name:<12} {place}" for name, place in places.items()]
+    return [f"{name:<12} {place}" for name, place in places.items() if place]
+
+
+def _shares(manifest: dict[str, Any]) -> str:
+    """What callbacks took of the wall time of training, the most expensive first; empty for runs
+    that were not timed."""
+    seconds = {k: v for k, v in manifest.get("callbacks_wall_s", {}).items() if v >= _WORTH_SAYING}
+    if not seconds or not manifest["wall_s"]:
+        return ""
+    total = sum(manifest["callbacks_wall_s"].values())
+    each = sorted(seconds.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name} {_time(s)}" for name, s in each)
+    share = total / manifest["wall_s"]
+    return f"{_time(total)} of {_time(manifest['wall_s'])} ({share:.0%}): {named}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

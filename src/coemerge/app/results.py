@@ -6,7 +6,15 @@ from coemerge.callbacks.context import RunContext
 from coemerge.scoring.acquisition import acquisition_frame
 from coemerge.tables.store import save_table, table_schema, write_table
 
-_GROWING = ("training", "exposure", "prompt_scores", "old_facts", "injections")
+_GROWING = (
+    "training",
+    "exposure",
+    "prompt_scores",
+    "old_facts",
+    "injections",
+    "localization",
+    "localization_overlaps",
+)
 
 
 def close_tables(run: RunContext) -> None:

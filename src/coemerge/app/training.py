@@ -26,6 +26,7 @@ from coemerge.app.run_directory import (
     update_manifest,
 )
 from coemerge.app.settings import Settings
+from coemerge.callbacks.clock import CallbackClock
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, resume_path
 from coemerge.corpus.dataset import Dataset, open_dataset
@@ -49,6 +50,7 @@ class Training:
     module: LanguageModule
     data: CorpusDataModule
     trainer: lightning.Trainer
+    clock: CallbackClock
 
 
 def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Dataset) -> RunContext:
@@ -121,8 +123,11 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         config.trainer.accumulate,
         config.optimizer.answer_weight,
     )
-    callbacks = instantiate_entries(config.callbacks or {}, run=run)
+    entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
+    callbacks = instantiate_entries(entries, run=run)
     callbacks.append(SaveResumeState(run, config.trainer.resume_every))
+    named = zip((c.state_key for c in callbacks), (*entries, "resume"), strict=True)
+    clock = CallbackClock(dict(named))
     has_bar = any(isinstance(c, lightning.pytorch.callbacks.ProgressBar) for c in callbacks)
     loggers = instantiate_entries(
         config.logger or {},
@@ -142,6 +147,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         callbacks=callbacks,
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
+        profiler=clock,
         default_root_dir=run.directory,
         use_distributed_sampler=False,
         enable_checkpointing=False,
@@ -151,7 +157,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         num_sanity_val_steps=0,
     )
     module = LanguageModule(model, config.optimizer, run.max_steps, config.seed)
-    return Training(run, module, data, trainer)
+    return Training(run, module, data, trainer, clock)
 
 
 def make_model(settings: Settings, dataset: Dataset, execution: Execution) -> PreTrainedModel:
@@ -207,9 +213,20 @@ def fit(training: Training, continues: bool) -> None:
         status = "interrupted"
         raise SystemExit(128 + signal.SIGINT) from error
     finally:
-        wall_s = (read_run_manifest(directory) or {}).get("wall_s", 0.0)
         elapsed = time.perf_counter() - started
-        update_manifest(directory, status=status, wall_s=round(wall_s + elapsed, 1))
+        update_manifest(directory, status=status, **_times(directory, elapsed, training.clock))
+
+
+def _times(directory: Path, elapsed: float, clock: CallbackClock) -> dict[str, Any]:
+    """Seconds of wall time, earlier tries of the run included: in all, and in each callback."""
+    before = read_run_manifest(directory) or {}
+    callbacks = dict(before.get("callbacks_wall_s", {}))
+    for name, seconds in clock.seconds.items():
+        callbacks[name] = round(callbacks.get(name, 0.0) + seconds, 2)
+    return {
+        "wall_s": round(before.get("wall_s", 0.0) + elapsed, 1),
+        "callbacks_wall_s": callbacks,
+    }
 
 
 def record_result(training: Training) -> None:

@@ -1,6 +1,7 @@
 """The project's W&B workspace as code: its sections and panels, one function per section."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from urllib.parse import parse_qs, urlparse
 
 import wandb
@@ -16,6 +17,12 @@ ARMS = ("A0_full", "A1_withheld_target", "A2_single_source", "A5_never")  # of t
 Names = Sequence[str]
 Panel = wr.LinePlot | wr.BarPlot
 _FRACTION = (0, 1)
+_MASK_MEASURES = {
+    "necessity": "Drop on a mask's own fact and task",
+    "specificity": "Drop on other facts and other tasks, mean",
+    "sufficiency": "Recovery when a mask is patched in",
+    "density": "Share of heads and neurons in a mask",
+}
 
 
 def build_workspace(
@@ -118,6 +125,23 @@ def _exposure(tasks: Names, arms: Names) -> ws.Section:
     return _section("Exposure", [_over_steps("Documents shown", [names.N_DOCUMENTS])])
 
 
+def _localization(tasks: Names, arms: Names) -> ws.Section:
+    pairs = combinations(sorted(tasks), 2)
+    overlaps = [names.localization_overlap(task, other) for task, other in pairs]
+    panels = [
+        _over_steps(title, [names.localization(task, measure) for task in tasks])
+        for measure, title in _MASK_MEASURES.items()
+    ]
+    return _section(
+        "Localization",
+        [
+            *panels,
+            _over_steps("Overlap of a fact's masks for two tasks", overlaps),
+            _over_steps("Masks trained", [names.N_MASKS]),
+        ],
+    )
+
+
 def _co_emergence(tasks: Names, arms: Names) -> ws.Section:
     panels: list[Panel] = [
         _at_the_end("Pairs that do not co-emerge", [names.FAILURE_RATE]),
@@ -135,6 +159,7 @@ SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _acquisition,
     _acquisition_by_arm,
     _exposure,
+    _localization,
     _co_emergence,
 )
 

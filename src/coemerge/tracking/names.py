@@ -10,6 +10,7 @@ TRAINING = {
     "train/tokens_per_s": "Tokens per second",
 }
 N_DOCUMENTS = "exposure/n_documents"
+N_MASKS = "localization/n_masks"
 FAILURE_RATE = "co_emergence/failure_rate"
 INTERACTION_SHARE = "co_emergence/interaction_share"
 
