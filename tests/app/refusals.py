@@ -65,6 +65,7 @@ CHANGED = json.dumps({"fingerprint": "{fingerprint}", "files": {"facts.parquet":
 FINISHED = {"status": "finished", "fingerprint": "other", "run_id": "mine"}
 PARAREL = ("world=pararel", "world.path={tmp}/facts")
 BASE = ("experiment=continue_pretraining",)
+A_RUN = {"manifest.json": json.dumps(FINISHED)}
 MASKS = ("study=task_localization", "run={tmp}")
 
 # fmt: off
@@ -248,20 +249,23 @@ CASES: tuple[Case, ...] = (
          "world=real_facts"), ("model.tokenizer", "tokenizer.json"),
          {"a/config.json": MODEL, "a/model.safetensors": EMPTY}, script="analyze.py"),
     Case("masks of a kind that is not there", (*MASKS, "study.variants=[fre]"),
-         ("study.variants", "fre", "free"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         ("study.variants", "fre", "free"), A_RUN, script="analyze.py"),
     Case("a second mask without a first", (*MASKS, "study.variants=[remask]"),
-         ("study.variants", "free"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         ("study.variants", "free"), A_RUN, script="analyze.py"),
     Case("masks without training", (*MASKS, "study.masks.steps=0"), ("study.masks.steps", "0"),
-         {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
-    Case("a mistyped setting of masks", (*MASKS, "study.masks.step=10"), ("step",), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         A_RUN, script="analyze.py"),
+    Case("a mistyped setting of masks", (*MASKS, "study.masks.step=10"),
+         ("step",), A_RUN, script="analyze.py"),
     Case("a loss that is not there", (*MASKS, "study.masks.necessity=l2"),
-         ("study.masks.necessity", "l2", "nll_of_rest"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         ("study.masks.necessity", "l2", "nll_of_rest"), A_RUN, script="analyze.py"),
     Case("a preset that is not there", (*MASKS, "study.preset=tiny"),
-         ("study.preset", "tiny", "published"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
-    Case("masks of a task alone", (*MASKS, "study.tasks=[mcqa]"), ("study.tasks", "two"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         ("study.preset", "tiny", "published"), A_RUN, script="analyze.py"),
+    Case("masks of a task alone", (*MASKS, "study.tasks=[mcqa]"),
+         ("study.tasks", "two"), A_RUN, script="analyze.py"),
     Case("a threshold of masks outside [0, 1]", (*MASKS, "study.threshold=80"),
-         ("study.threshold", "80"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
-    Case("a fact without controls", (*MASKS, "study.min_facts=1"), ("study.min_facts", "2"), {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
+         ("study.threshold", "80"), A_RUN, script="analyze.py"),
+    Case("a fact without controls", (*MASKS, "study.min_facts=1"),
+         ("study.min_facts", "2"), A_RUN, script="analyze.py"),
     Case("a report of models", ("study=report", "model.path={tmp}", "world=real_facts"),
          ("study=report", "model.path"), script="analyze.py"),
     Case("a device that is none", ("run={tmp}", "device=gpu"), ("device", "cuda"),

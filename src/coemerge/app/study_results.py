@@ -79,15 +79,15 @@ def track(
     )
 
 
-def tell(summary: Rows, directory: Path, times: Mapping[str, float]) -> None:
-    """Prints the summary, where the tables are, and what took how many seconds."""
+def tell(summary: Rows, directory: Path, times: Mapping[str, float], note: str = "") -> None:
+    """Prints the summary, where the tables are, what took how many seconds, and ``note``."""
     lines = [
         f"{row['id']:<5} {_percent(row):<22} n={row['n'] or 0:<6,} {row['quantity']}"
         for row in summary
     ]
     sys.stdout.write(
         "\n" + "\n".join(lines) + f"\n\ntables       {directory}/*.parquet\n"
-        f"time         {', '.join(f'{name} {s:.0f} s' for name, s in times.items())}\n"
+        f"time         {', '.join(f'{name} {s:.0f} s' for name, s in times.items())}{note}\n"
     )
 
 

@@ -41,7 +41,9 @@ def task_localization(analysis: Analysis) -> None:
     summary = summary_rows(tables, [source.seed for source in sources], names)
     write_results(analysis, STUDY, sources, tables, summary)
     times = {"masks": trained - started, "tables": time.perf_counter() - trained}
-    tell(summary, analysis.out / "results" / STUDY, times)
+    cost = np.array([row["wall_s"] for row in tables["masks"]])
+    note = f"; {len(cost)} masks, {cost.mean():.1f} s of training each"
+    tell(summary, analysis.out / "results" / STUDY, times, note)
     report(analysis)
     track(analysis, STUDY, sources, localization_metrics(tables, config.mask_config.reference))
 
@@ -76,7 +78,18 @@ def _member(source: Source, step: int | None) -> Member:
 def _localized(
     source: Source, member: Member, config: TaskLocalizationConfig, device: str
 ) -> Localized:
-    subject = Subject(
+    try:
+        subject = open_subject(source, member, config, device)
+        return localize(subject, config, source.series.cache.parent / "masks")
+    except ValueError as error:
+        raise ValueError(f"{source.run_id}: {error}") from error
+
+
+def open_subject(
+    source: Source, member: Member, config: TaskLocalizationConfig, device: str
+) -> Subject:
+    """The model of a checkpoint with what it may be asked."""
+    return Subject(
         model=load_model(member.directory, device),
         seed=source.seed,
         prompts=source.questions.prompts,
@@ -84,10 +97,6 @@ def _localized(
         shown=_shown(source, member.step),
         placeholder=_placeholder(source, config.placeholder),
     )
-    try:
-        return localize(subject, config, source.series.cache.parent / "masks")
-    except ValueError as error:
-        raise ValueError(f"{source.run_id}: {error}") from error
 
 
 def _candidates(source: Source, config: TaskLocalizationConfig) -> list[str]:

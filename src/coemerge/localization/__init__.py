@@ -8,6 +8,7 @@ Reading order: ``config`` (every weight, and two presets), ``prompts``, ``corrup
 gradients can move, and the terms they minimise), ``batches`` and ``activations`` (rows in forward
 passes, and what those leave behind), ``objective`` (all terms of many masks, each batch row under
 its own), ``stopping`` and ``masks`` (the training), ``trained`` (its result), ``chunks``
-(``train_masks``: what fits memory, and is never trained twice), ``speed``; then ``answering``,
-``controls``, ``metrics`` and ``effects`` (``evaluate_masks``: what masks do to held-out answers).
+(``train_masks``: what fits memory, and is never trained twice); then ``answering``, ``controls``,
+``metrics`` and ``effects`` (``evaluate_masks``: what masks do to held-out answers). ``selection``
+chooses facts and phrasings before all that.
 """

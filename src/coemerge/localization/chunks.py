@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.guard import unchanged
+from coemerge.interventions.speed import fast_passes
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.localization.activations import mean_references
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.examples import Examples
 from coemerge.localization.masks import train_facts
 from coemerge.localization.objective import References
-from coemerge.localization.speed import fast_passes
 from coemerge.localization.trained import TrainedMasks, concatenate
 
 log = logging.getLogger(__name__)

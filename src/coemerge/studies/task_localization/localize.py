@@ -14,7 +14,7 @@ from coemerge.localization.answering import Answerer
 from coemerge.localization.chunks import train_masks, training_key
 from coemerge.localization.effects import EffectsConfig, evaluate_masks
 from coemerge.localization.examples import Examples
-from coemerge.localization.prompts import Cell, read_prompts
+from coemerge.localization.prompts import Cell, Prompts, read_prompts
 from coemerge.localization.selection import Selected, SelectionConfig, select_facts, with_eval_split
 from coemerge.localization.trained import TrainedMasks
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
@@ -59,13 +59,9 @@ def localize(subject: Subject, config: TaskLocalizationConfig, cache: Path) -> L
 
     Raises ValueError as ``select_facts`` does, and for subjects that cannot be swapped.
     """
-    tasks = asked_tasks(subject.prompts, config.tasks)
-    selected = choose(subject, tasks, config)
+    selected, prompts = prepare(subject, config)
+    tasks = list(selected.accuracy)
     masks = config.mask_config
-    donors = _shown(subject.prompts, subject.shown)
-    prompts = read_prompts(
-        selected.prompts, masks.corruption, subject.placeholder, config.seed, donors
-    )
     trained: dict[str, TrainedMasks] = {}
     frames = []
     for variant in sorted(config.variants, key=["exclusive", "free", "remask"].index):
@@ -80,6 +76,16 @@ def localize(subject: Subject, config: TaskLocalizationConfig, cache: Path) -> L
     relation_of = {fact: prompts.relation_of[fact] for fact in selected.targets}
     effects = pd.concat(frames, ignore_index=True)
     return Localized(subject.seed, relation_of, trained, effects, selected)
+
+
+def prepare(subject: Subject, config: TaskLocalizationConfig) -> tuple[Selected, Prompts]:
+    """Facts and phrasings that the model knows, and their prompts, clean and corrupted."""
+    selected = choose(subject, asked_tasks(subject.prompts, config.tasks), config)
+    donors = _shown(subject.prompts, subject.shown)
+    corruption = config.mask_config.corruption
+    return selected, read_prompts(
+        selected.prompts, corruption, subject.placeholder, config.seed, donors
+    )
 
 
 def asked_tasks(prompts: pa.Table, wanted: Collection[str] | None) -> list[str]:

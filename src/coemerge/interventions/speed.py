@@ -1,4 +1,4 @@
-"""The same functions, computed faster while masks train: equal up to rounding."""
+"""Faster kernels for many short passes with gradients: the same functions, equal up to rounding."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,0 +1,141 @@
+"""Training masks: many at once with the default settings, against one at a time in float32 with
+plain settings, and what the masks are worth. Needs a finished run: ``python -m benchmarks.masks
+artifacts/runs/fact_injection-seed0``."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from hydra import compose, initialize_config_dir
+
+from coemerge.app.analysis import read_analysis
+from coemerge.app.cli import ROOT
+from coemerge.app.schema import register
+from coemerge.app.sources import open_source
+from coemerge.app.task_localization import open_subject
+from coemerge.interventions.guard import unchanged
+from coemerge.localization.activations import mean_references
+from coemerge.localization.chunks import reference_rows, train_masks
+from coemerge.localization.config import MaskConfig, preset
+from coemerge.localization.effects import EffectsConfig, evaluate_masks
+from coemerge.localization.examples import Examples
+from coemerge.localization.masks import train_facts
+from coemerge.localization.trained import TrainedMasks, concatenate
+from coemerge.studies.task_localization.config import TaskLocalizationConfig
+from coemerge.studies.task_localization.localize import Subject, prepare
+
+RUN = "artifacts/runs/fact_injection-seed0"
+N_FACTS = 4
+# Equal weights and rows for all terms, as one would begin; 4 rows of control per own one.
+PLAIN = {
+    "steps": 150,
+    "lr": 0.1,
+    "lr_final": 1.0,
+    "initial_logit": -1.0,
+    "rows_nec": 3,
+    "rows_suf": 3,
+    "rows_facts": 6,
+    "rows_tasks": 4,
+    "lambda_nec": 1.0,
+    "lambda_suf": 1.0,
+    "lambda_spec_facts": 2.0,
+    "lambda_spec_tasks": 2.0,
+    "lambda_spar": 3.0,
+    "w_heads": 1.0,
+    "precision": "float32",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Seconds per mask, of the processor and of the clock, and fractions of answers."""
+
+    cpu_s: float
+    wall_s: float
+    target: float
+    tasks: float
+    facts: float
+    recovery: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cpu_s:.2f} CPU s ({self.wall_s:.2f} s) per mask: target drop "
+            f"{self.target:.2f}, other tasks {self.tasks:.2f}, other facts {self.facts:.2f}, "
+            f"recovery {self.recovery:.2f}"
+        )
+
+
+def run(directory: str = RUN) -> Iterator[str]:
+    if not (ROOT / directory / "checkpoints").is_dir():
+        yield f"masks           skipped: {directory} is not there (make train)"
+        return
+    subject = _subject(str(ROOT / directory))
+    study = TaskLocalizationConfig(n_facts=N_FACTS)
+    selected, prompts = prepare(subject, study)
+
+    def examples(config: MaskConfig) -> Examples:
+        return Examples(prompts, selected.targets, list(selected.accuracy), config, selected.known)
+
+    ours = _measure(subject, examples(preset("small", facts_per_chunk=N_FACTS)), at_once=True)
+    plain = _measure(subject, examples(preset("small", **PLAIN)), at_once=False)
+    yield f"masks           {N_FACTS} facts at once: {ours}"
+    yield f"masks           one at a time, plain settings: {plain}"
+    yield (
+        f"masks           {plain.cpu_s / ours.cpu_s:.1f} x cheaper per mask "
+        f"({plain.wall_s / ours.wall_s:.1f} x by the clock)"
+    )
+
+
+def _subject(run_directory: str) -> Subject:
+    register()
+    overrides = ["study=task_localization", f"run={run_directory}", f"paths.root={ROOT}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        analysis = read_analysis(compose("analyze", overrides))
+    source = open_source(analysis.series[0], 2, None)
+    return open_subject(source, source.series.members[-1], TaskLocalizationConfig(), "cpu")
+
+
+def _measure(subject: Subject, examples: Examples, at_once: bool) -> Outcome:
+    cpu, wall = time.process_time(), time.perf_counter()
+    if at_once:
+        masks = train_masks(subject.model, examples, show_progress=False)
+    else:
+        masks = _one_at_a_time(subject, examples)
+    n = len(masks)
+    cpu, wall = (time.process_time() - cpu) / n, (time.perf_counter() - wall) / n
+    settings = EffectsConfig(references=("mean",), random_draws=1)
+    found = evaluate_masks(subject.model, examples, masks, settings)
+    found = found[found["control"] == "none"]
+    ablated = found[found["intervention"] == "ablate"]
+    is_own = (ablated["eval_facts"] == "own").to_numpy()
+    is_target = is_own & (ablated["eval_task"] == ablated["mask_task"]).to_numpy()
+    drops = [ablated["relative_drop"][rows] for rows in (is_target, is_own & ~is_target, ~is_own)]
+    return Outcome(cpu, wall, *(_mean(drop) for drop in drops), _mean(found["recovery"]))
+
+
+def _one_at_a_time(subject: Subject, examples: Examples) -> TrainedMasks:
+    """Exclusive masks of one fact come one after the other."""
+    alone = [replace_facts(examples, [fact]) for fact in examples.facts]
+    with unchanged(subject.model):
+        subject.model.eval().requires_grad_(False)
+        references = mean_references(subject.model, examples.prompts, reference_rows(examples))
+        parts = [train_facts(subject.model, one, one.facts, references) for one in alone]
+    return concatenate(parts)
+
+
+def replace_facts(examples: Examples, facts: list[str]) -> Examples:
+    pool = sorted({f for fact in examples.facts for f in (fact, *examples.other_facts(fact))})
+    config = replace(examples.config, facts_per_chunk=1)
+    return Examples(examples.prompts, facts, examples.tasks, config, pool)
+
+
+def _mean(values: pd.Series) -> float:
+    return float(np.nanmean(values))
+
+
+if __name__ == "__main__":
+    for line in run(*sys.argv[1:2]):
+        sys.stdout.write(f"{line}\n")
