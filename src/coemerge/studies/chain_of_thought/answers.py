@@ -15,6 +15,10 @@ from coemerge.localization.trained import TrainedMasks
 from coemerge.scoring.generation import Within, generate
 from coemerge.studies.chain_of_thought.questions import COT, Questions
 
+# Of prompts in a batch. Most passes take one token of each row: many rows are needed to keep a
+# device busy, and more than suit its cache when whole prompts are scored.
+_TOKENS = {"cpu": 8192, "cuda": 65_536}
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -42,8 +46,9 @@ class Speaker:
         tokens_per_batch: int | None = None,
     ) -> None:
         self._model, self._references = model, references
-        self._max_tokens, self._tokens_per_batch = max_tokens, tokens_per_batch
+        self._max_tokens = max_tokens
         self._device = next(model.parameters()).device
+        self._per_batch = tokens_per_batch or _TOKENS.get(self._device.type, _TOKENS["cuda"])
 
     def untouched(self, questions: Questions) -> Answered:
         """One row per question."""
@@ -72,9 +77,7 @@ class Speaker:
     ) -> Tensor:
         n_tokens = self._max_tokens if questions.prompting == COT else 1
         prompts = [questions.ids[i] for i in asked]
-        return generate(
-            self._model, prompts, n_tokens, self._tokens_per_batch, within, questions.stop
-        )
+        return generate(self._model, prompts, n_tokens, self._per_batch, within, questions.stop)
 
 
 def judge(questions: Questions, asked: np.ndarray, said: Tensor) -> Answered:

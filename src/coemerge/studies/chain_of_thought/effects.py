@@ -13,13 +13,15 @@ from coemerge.interventions.sites import Site
 from coemerge.localization.activations import mean_references
 from coemerge.localization.controls import random_masks
 from coemerge.localization.prompts import TRAIN, read_prompts
-from coemerge.localization.trained import TrainedMasks
+from coemerge.localization.trained import TrainedMasks, concatenate
 from coemerge.prompts.tasks import get_task
 from coemerge.studies.chain_of_thought.answers import Speaker
 from coemerge.studies.chain_of_thought.baseline import FORM, Studied, choose
 from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
 from coemerge.studies.chain_of_thought.questions import COT, Asker, Questions
 from coemerge.tables.store import table_schema
+
+_DRAWS_AT_ONCE = 7  # of each mask: what bounds the gates that are held
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,16 @@ def under_all_masks(
     speaker: Speaker, studied: Studied, masks: TrainedMasks, config: ChainOfThoughtConfig
 ) -> pd.DataFrame:
     """Columns of ``CotEffectsRecord`` without the seed: each fact under each of its masks and
-    under every random draw of these."""
+    under every random draw of these, several draws in one batch."""
     own = masks.select(np.flatnonzero(np.isin(masks.fact_id, studied.facts)))
     every = [Drawn(own, "none", 0)]
     for draw in range(config.random_draws):
         every.append(Drawn(random_masks(own, draw, config.seed), "random", draw))
+    chunks = [every[k : k + _DRAWS_AT_ONCE] for k in range(0, len(every), _DRAWS_AT_ONCE)]
     frames = [
-        _with_base(_under(speaker, questions, drawn), base, questions.prompting)
+        _with_base(_under(speaker, questions, chunk), base, questions.prompting)
         for questions, base in zip(studied.questions, studied.bases, strict=True)
-        for drawn in tqdm(every, desc=f"ablating, {questions.prompting}", unit="draw")
+        for chunk in tqdm(chunks, desc=f"ablating, {questions.prompting}", unit="chunk")
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -88,9 +91,12 @@ def _means(subject: Subject, masks: TrainedMasks) -> Mapping[Site, Tensor]:
     return mean_references(subject.model, prompts, np.arange(len(prompts)))
 
 
-def _under(speaker: Speaker, questions: Questions, drawn: Drawn) -> pd.DataFrame:
+def _under(speaker: Speaker, questions: Questions, drawn: Sequence[Drawn]) -> pd.DataFrame:
     """Each question under each mask of its fact; one row per (fact, form, mask)."""
-    masks = drawn.masks
+    masks = concatenate([part.masks for part in drawn])
+    sizes = [len(part.masks) for part in drawn]
+    control = np.repeat([part.control for part in drawn], sizes)
+    draw = np.repeat([part.draw for part in drawn], sizes)
     at = [np.flatnonzero(questions.fact == fact) for fact in masks.fact_id]
     asked, mask = np.concatenate(at), np.repeat(np.arange(len(masks)), [len(i) for i in at])
     answered = speaker.ablated(questions, asked, masks, mask)
@@ -99,12 +105,13 @@ def _under(speaker: Speaker, questions: Questions, drawn: Drawn) -> pd.DataFrame
             "fact_id": questions.fact[asked],
             "form": questions.form[asked],
             "mask_task": masks.task[mask],
+            "control": control[mask],
+            "draw": draw[mask],
             "accuracy_after": answered.right.astype(float),
             "restated_after": answered.restated.astype(float),
         }
     )
-    shares = rows.groupby([*FORM, "mask_task"]).mean().reset_index()
-    return shares.assign(control=drawn.control, draw=drawn.draw)
+    return rows.groupby([*FORM, "mask_task", "control", "draw"]).mean().reset_index()
 
 
 def _with_base(frame: pd.DataFrame, base: pd.DataFrame, prompting: str) -> pd.DataFrame:
