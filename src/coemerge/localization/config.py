@@ -79,9 +79,9 @@ class MaskConfig:
     """
 
     gate: str = "straight_through"
-    steps: int = 150
-    lr: float = 0.1
-    lr_final: float = 1.0
+    steps: int = 100
+    lr: float = 0.2
+    lr_final: float = 0.1
     initial_logit: float = -1.0
     initial_noise: float = 0.0
     logit_bound: float = 6.0
@@ -89,20 +89,20 @@ class MaskConfig:
     stretch_low: float = -0.1
     stretch_high: float = 1.1
     rows_nec: int = 3
-    rows_suf: int = 3
-    rows_facts: int = 6
-    rows_tasks: int = 4
+    rows_suf: int = 2
+    rows_facts: int = 5
+    rows_tasks: int = 3
     attribution_batches: int = 0
     attribution_units: float = 0.02
     necessity: str = "nll_of_rest"
     specificity: str = "nll"
-    lambda_nec: float = 1.0
-    lambda_suf: float = 1.0
-    lambda_spec_facts: float = 2.0
+    lambda_nec: float = 4.0
+    lambda_suf: float = 2.0
+    lambda_spec_facts: float = 3.0
     lambda_spec_tasks: float = 2.0
-    lambda_spar: float = 3.0
+    lambda_spar: float = 30.0
     sparsity_ramp: float = 0.0
-    w_heads: float = 1.0
+    w_heads: float = 1.5
     w_neurons: float = 1.0
     reference: str = "mean"
     positions: str = "all"
@@ -160,6 +160,7 @@ _PUBLISHED: dict[str, Any] = {
     "lambda_spec_tasks": 0.5,
     "lambda_spar": 1.0,
     "sparsity_ramp": 0.5,
+    "w_heads": 1.0,
     "reference": "zero",
     "corruption": "placeholder",
     "early_stop": False,
