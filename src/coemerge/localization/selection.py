@@ -23,7 +23,7 @@ class SelectionConfig:
     train_prompts: int = 5
     eval_prompts: int = 2
     facts: Sequence[str] | None = None
-    n_facts: int | None = 24
+    n_facts: int | None = 20
     min_facts: int = 4
     seed: int = 0
 

@@ -41,7 +41,7 @@ class TaskLocalizationConfig:
     tasks: Sequence[str] | None = None
     arms: Sequence[str] = ("A0_full",)
     facts: Sequence[str] | None = None
-    n_facts: int = 24
+    n_facts: int = 20
     min_facts: int = 4
     checkpoint: int | None = None
     threshold: float = 0.8
