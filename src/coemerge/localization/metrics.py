@@ -3,9 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-MIN_TARGET_DROP = 0.2
-MAX_OTHER_DROP = 0.1
-MIN_RECOVERY = 0.5
+from coemerge.statistics.thresholds import NECESSARY, SPARED, SUFFICIENT
 
 
 def relative_drop(base: ArrayLike, ablated: ArrayLike) -> np.ndarray:
@@ -28,8 +26,8 @@ def is_valid(target_drop: float, other_drops: ArrayLike, recovered: float) -> bo
     accuracy 0) say nothing. A NaN ``target_drop`` or ``recovered`` is not valid.
     """
     others = np.asarray(other_drops, float)
-    spared = bool((others[~np.isnan(others)] <= MAX_OTHER_DROP).all())
-    return target_drop >= MIN_TARGET_DROP and spared and recovered >= MIN_RECOVERY
+    spared = bool((others[~np.isnan(others)] <= SPARED).all())
+    return target_drop >= NECESSARY and spared and recovered >= SUFFICIENT
 
 
 def density_per_layer(mask: np.ndarray) -> np.ndarray:

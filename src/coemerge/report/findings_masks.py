@@ -3,9 +3,7 @@
 from coemerge.report.findings import finding, share, surely_above, surely_below
 from coemerge.report.markup import Html
 from coemerge.report.results import Results, Row
-
-# What a valid mask is (methods 3.5, step 5), here of means over masks.
-NECESSARY, SPARED, SUFFICIENT = 0.2, 0.1, 0.5
+from coemerge.statistics.thresholds import NECESSARY, SPARED, SUFFICIENT
 
 
 def mask(results: Results, measure: str, control: str = "none", variant: str = "exclusive") -> Row:
