@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,19 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Brought:
     (folder / "base").mkdir()
     for file, text in BASE_FILES.items():
         (folder / "base" / file).write_text(text)
+    checkpoint = shutil.copytree(folder / "base", folder / "run" / "checkpoints" / "step-00000001")
+    (checkpoint / "manifest.json").write_text("{}")
+    shares = OmegaConf.to_container(composed("train").corpus.plan.arms.shares)
+    settings = {"seed": 0, "world": {"seed": 0}, "corpus": {"plan": {"arms": {"shares": shares}}}}
+    (folder / "run" / "config.yaml").write_text(yaml.safe_dump(settings))
     for file, text in PUBLIC.values():
         (folder / file).write_text(text)
 
     def overrides(group: str, name: str) -> list[str]:
         if (group, name) in (("model", "pretrained"), ("experiment", "continue_pretraining")):
             return [f"model.base={folder / 'base'}"]
+        if (group, name) == ("experiment", "chain_of_thought"):
+            return [f"model.base={folder / 'run'}"]
         if group == "world" and name in PUBLIC:
             return [f"world.path={folder / PUBLIC[name][0]}"]
         return []
@@ -145,6 +153,7 @@ def test_every_option_composes_and_passes_the_checks(group: str, name: str, brou
 @pytest.mark.parametrize(
     ("group", "name", "key"),
     [
+        ("experiment", "chain_of_thought", "model.base"),
         ("experiment", "continue_pretraining", "model.base"),
         ("model", "pretrained", "model.base"),
         *(("world", name, "world.path") for name in PUBLIC),

@@ -54,6 +54,7 @@ TRIPLES = '{"sub_label": "Paris", "obj_label": "France"}\n'
 LRE = json.dumps({"name": "r", "samples": [{"subject": "a", "object": "b"}]})
 EMPTY = "\x02" + "\0" * 7 + "{}"
 MODEL = json.dumps({"model_type": "gpt2", "n_positions": 64, "vocab_size": 5})
+LONGER = json.dumps({"model_type": "gpt2", "n_positions": 128, "vocab_size": 9})
 TEMPLATE = "statement: [no slots, or here, nor there, nowhere]\n"
 TOKENIZER = json.dumps({
     "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
@@ -67,6 +68,13 @@ PARAREL = ("world=pararel", "world.path={tmp}/facts")
 BASE = ("experiment=continue_pretraining",)
 A_RUN = {"manifest.json": json.dumps(FINISHED)}
 MASKS = ("study=task_localization", "run={tmp}")
+REASONING = ("study=chain_of_thought", "run={tmp}")
+
+
+def _trained(*tasks: str) -> str:
+    """What a run tells of the formats that it showed."""
+    return json.dumps({"corpus": {"plan": {"tasks": tasks}}})
+
 
 # fmt: off
 CASES: tuple[Case, ...] = (
@@ -260,6 +268,30 @@ CASES: tuple[Case, ...] = (
          ("study.masks.necessity", "l2", "nll_of_rest"), A_RUN, script="analyze.py"),
     Case("a preset that is not there", (*MASKS, "study.preset=tiny"),
          ("study.preset", "tiny", "published"), A_RUN, script="analyze.py"),
+    Case("masks to be ablated that are not there", REASONING,
+         ("masks.parquet", "study=task_localization run={tmp}"),
+         {**A_RUN, "config.yaml": _trained("mcqa", "cot_fitb_mcqa")}, script="analyze.py"),
+    Case("a run that was shown no reasoning", REASONING, ("experiment=chain_of_thought",),
+         {**A_RUN, "config.yaml": _trained("mcqa")}, script="analyze.py"),
+    Case("two routes to one answer", REASONING, ("cot_fitb_mcqa", "cot_openqa_mcqa", "route"),
+         {**A_RUN, "config.yaml": _trained("cot_fitb_mcqa", "cot_openqa_mcqa")},
+         script="analyze.py"),
+    Case("reasoning of models from elsewhere", ("study=chain_of_thought", "model.path={tmp}",
+         "world=real_facts"), ("study=chain_of_thought", "run"), script="analyze.py"),
+    Case("a floor of few draws", (*REASONING, "study.random_draws=5"),
+         ("study.random_draws", "20"), A_RUN, script="analyze.py"),
+    Case("a baseline above one", (*REASONING, "study.baseline=99"), ("study.baseline", "99"),
+         A_RUN, script="analyze.py"),
+    Case("a reference that is not there", (*REASONING, "study.reference=corrupted"),
+         ("study.reference", "mean"), A_RUN, script="analyze.py"),
+    Case("formats added to nothing", ("experiment=smoke", "+corpus.plan.added.mcqa.A0_full=0.5"),
+         ("corpus.plan.added", "model.base")),
+    Case("formats added to a run of another seed", ("experiment=chain_of_thought", "seed=1",
+         "model.base={tmp}"), ("seed", "config.yaml"),
+         {"checkpoints/step-00000001/config.json": LONGER,
+          "checkpoints/step-00000001/manifest.json": "{}", "config.yaml": '{"seed": 0}',
+          "checkpoints/step-00000001/model.safetensors": EMPTY,
+          "checkpoints/step-00000001/tokenizer.json": TOKENIZER}),
     Case("masks of a task alone", (*MASKS, "study.tasks=[mcqa]"),
          ("study.tasks", "two"), A_RUN, script="analyze.py"),
     Case("a threshold of masks outside [0, 1]", (*MASKS, "study.threshold=80"),

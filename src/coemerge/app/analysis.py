@@ -92,13 +92,13 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         directories, out = [], analyses / series[0].name
     else:
         directories = _directories(config, needs_runs=study in _CHECKS)
-        series = [_of_run(path, config) for path in directories] if study in _CHECKS else []
         joined = config.name or "+".join(path.name for path in directories)
         several = len(directories) > 1 and study in _CHECKS
         out = analyses / _short(joined) if several else directories[0]
         if check := _needs_of_run(study):
             for path in directories:
                 check(_CHECKS[study](**settings), path, out)
+        series = [_of_run(path, config) for path in directories] if study in _CHECKS else []
     return Analysis(target, directories, series, out, config.device, root, settings, wandb)
 
 

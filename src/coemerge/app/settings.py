@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from coemerge.app.continued import check_continued
 from coemerge.app.schema import PathsConfig, TrainConfig
 from coemerge.corpus.config import DatasetSpec
 from coemerge.corpus.manifest import check_data_files, find_dataset
@@ -63,6 +64,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_entries(config.logger or {}, "logger"),
         lambda: _check_artifacts(Path(config.paths.artifacts)),
         lambda: _check_found_data(config.paths, dataset),
+        lambda: check_continued(config, base),
     ):
         try:
             check()

@@ -98,14 +98,14 @@ class Asker:
 
     def _cut(self, texts: Sequence[str], ids: Sequence[list[int]]) -> list[list[int]]:
         """The ids up to the cue that opens the reasoning."""
-        cue = f" {self._cues.reason} "
+        cue = f" {self._cues.reason}"
         for text in texts:
             if text.count(cue) != 1:
                 raise ValueError(
                     f"prompts.cot_reason: {self._cues.reason!r} stands {text.count(cue)} times in "
                     f"{text!r}: choose a cue that no question holds"
                 )
-        heads = [text[: text.index(cue) + len(cue) - 1] for text in texts]
+        heads = [text[: text.index(cue) + len(cue)] for text in texts]
         cut = [found for found, _ in self._encoder.encode(heads)]
         for head, short, whole in zip(heads, cut, ids, strict=True):
             if whole[: len(short)] != short:
