@@ -84,25 +84,26 @@ def test_a_training_says_what_its_callbacks_took(
     assert {"training_log", "exposure", "checkpoints", "localization", "resume"} <= set(first)
 
 
-def test_the_share_is_printed(train: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    train(tmp_path, *SHORT)
+@pytest.fixture(scope="module")
+def run(train: Trainer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("run"), *SHORT).directory
+
+
+def test_the_share_is_printed(run: Path, capsys: pytest.CaptureFixture[str]):
     update_manifest(
-        tmp_path, wall_s=400.0, callbacks_wall_s={"acquisition": 45.2, "idle": 0.01, "exposure": 4}
+        run, wall_s=400.0, callbacks_wall_s={"acquisition": 45.2, "idle": 0.01, "exposure": 4}
     )
 
-    show_run(tmp_path)
+    show_run(run)
 
     printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "callbacks 49 s of 400 s (12%): acquisition 45 s, exposure 4.0 s" in printed
 
 
-def test_a_run_that_was_not_timed_is_shown_too(
-    train: Trainer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
-    train(tmp_path, *SHORT)
-    update_manifest(tmp_path, callbacks_wall_s={})
+def test_a_run_that_was_not_timed_is_shown_too(run: Path, capsys: pytest.CaptureFixture[str]):
+    update_manifest(run, callbacks_wall_s={})
 
-    show_run(tmp_path)
+    show_run(run)
 
     lines = capsys.readouterr().out.splitlines()
     assert not [line for line in lines if line.startswith("callbacks ")]

@@ -14,6 +14,7 @@ from transformers import GPT2LMHeadModel
 
 from coemerge.callbacks.localization import Localization, localization_metrics, mask_config
 from coemerge.callbacks.localizing import FactLocalizer, Localized
+from coemerge.callbacks.schedule import StepSchedule
 from coemerge.localization import masks as mask_training
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.selection import SelectionConfig
@@ -295,6 +296,18 @@ def test_undefined_measures_are_not_logged():
 def test_settings_of_masks_are_checked(changes: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=message):
         mask_config("small", changes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_facts": 0}, "callbacks.localization.n_facts: must be a whole number from 1, got 0"),
+        ({"threshold": 80}, r"callbacks.localization.threshold: must be in \[0, 1\], got 80"),
+    ],
+)
+def test_settings_are_checked(watched: Trained, settings: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message):
+        Localization(watched.job.run, StepSchedule(count=1), **settings)
 
 
 def callback(watched: Trained) -> Localization:

@@ -49,7 +49,14 @@ class Localization(ScheduledCallback):
         super().__init__(run, schedule)
         self._masks = run.table("localization")
         self._overlaps = run.table("localization_overlaps")
-        selection = SelectionConfig(threshold, train_prompts, eval_prompts, None, n_facts, 0)
+        selection = SelectionConfig(
+            threshold=threshold,
+            train_prompts=train_prompts,
+            eval_prompts=eval_prompts,
+            n_facts=n_facts,
+            min_facts=0,
+        )
+        _check_numbers(selection, other_prompts)
         config = mask_config(preset, masks or {})
         try:
             self._localize = FactLocalizer(run.dataset, arm, config, selection, other_prompts)
@@ -107,6 +114,17 @@ def localization_metrics(found: Localized) -> dict[str, float]:
     for (task, other), jaccard in shared.items():
         metrics["localization/overlap/" + "_".join(sorted((task, other)))] = jaccard
     return {name: float(value) for name, value in metrics.items() if not pd.isna(value)}
+
+
+def _check_numbers(selection: SelectionConfig, other_prompts: int) -> None:
+    """Raises ValueError naming the key."""
+    counts = {name: getattr(selection, name) for name in ("train_prompts", "eval_prompts")}
+    counts |= {"n_facts": selection.n_facts, "other_prompts": other_prompts}
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{KEY}.{name}: must be a whole number from 1, got {value!r}")
+    if not 0 <= selection.threshold <= 1:
+        raise ValueError(f"{KEY}.threshold: must be in [0, 1], got {selection.threshold!r}")
 
 
 def mask_config(name: str, changes: Mapping[str, Any]) -> MaskConfig:
