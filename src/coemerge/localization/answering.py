@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from coemerge.interventions.gates import Gates, ablate, patch
 from coemerge.interventions.hooks import intervene
@@ -43,11 +44,17 @@ class Answerer:
         self._device = next(model.parameters()).device
 
     @torch.no_grad()
-    def untouched(self, prompt: np.ndarray, corrupted: bool = False) -> np.ndarray:
+    def untouched(
+        self, prompt: np.ndarray, corrupted: bool = False, show_progress: bool = False
+    ) -> np.ndarray:
         """bool [R]."""
         right = np.zeros(len(prompt), bool)
-        for batch, rows in self._batches(prompt, corrupted):
-            right[rows] = self._is_right(batch, prompt[rows])
+        with tqdm(
+            total=len(prompt), desc="asking", unit="prompt", disable=not show_progress
+        ) as bar:
+            for batch, rows in self._batches(prompt, corrupted):
+                right[rows] = self._is_right(batch, prompt[rows])
+                bar.update(len(rows))
         return right
 
     @torch.no_grad()

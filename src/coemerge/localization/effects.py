@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from coemerge.interventions.guard import unchanged
 from coemerge.localization.activations import CleanRuns, mean_references
@@ -24,7 +25,7 @@ from coemerge.localization.metrics import is_valid, recovery, relative_drop
 from coemerge.localization.prompts import EVAL, stable_seed
 from coemerge.localization.trained import TrainedMasks
 
-_MASKS_AT_ONCE = 48  # bounds the clean activations that are held
+_MASKS_AT_ONCE = 24  # bounds the clean activations that are held
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def evaluate_masks(
     examples: Examples,
     masks: TrainedMasks,
     config: EffectsConfig | None = None,
+    show_progress: bool = False,
 ) -> pd.DataFrame:
     """One row per ``Effect``, and ``valid`` of each mask in every row of it (with the reference of
     the row; for patches that of the training). The model is left as found."""
@@ -78,9 +80,13 @@ def evaluate_masks(
     rows: list[Effect] = []
     with unchanged(model), torch.autocast(device.type, enabled=False):
         model.eval()
-        for start in range(0, len(masks), _MASKS_AT_ONCE):
-            part = masks.select(np.arange(start, min(start + _MASKS_AT_ONCE, len(masks))))
-            rows += _Evaluation(model, examples, part, config, masks).rows()
+        with tqdm(
+            total=len(masks), desc="evaluating masks", unit="mask", disable=not show_progress
+        ) as bar:
+            for start in range(0, len(masks), _MASKS_AT_ONCE):
+                part = masks.select(np.arange(start, min(start + _MASKS_AT_ONCE, len(masks))))
+                rows += _Evaluation(model, examples, part, config, masks).rows()
+                bar.update(len(part))
     return with_validity(pd.DataFrame([asdict(row) for row in rows]), examples.config.reference)
 
 

@@ -110,7 +110,8 @@ def choose(subject: Subject, tasks: list[str], config: TaskLocalizationConfig) -
     wanted &= np.isin(table["task"].to_pylist(), tasks)
     table = with_eval_split(table.filter(pa.array(wanted)), selection)
     everything = read_prompts(table, "placeholder", subject.placeholder)
-    correct = Answerer(subject.model, everything).untouched(np.arange(len(everything)))
+    answerer = Answerer(subject.model, everything)
+    correct = answerer.untouched(np.arange(len(everything)), show_progress=True)
     selected = select_facts(table, correct, tasks, selection)
     log.info(
         "%d of %d facts are known in every task; %d are localized",
@@ -135,7 +136,7 @@ def _effects(
     )
     path = cache / f"effects-{settings.digest()}.parquet"
     if not path.is_file():
-        found = evaluate_masks(model, examples, masks, settings).assign(seed=0, variant="")
+        found = evaluate_masks(model, examples, masks, settings, True).assign(seed=0, variant="")
         write_table(path, "effects", {name: found[name].to_numpy() for name in found})
     return read_table(path).to_pandas()
 
