@@ -80,7 +80,7 @@ class MaskConfig:
 
     gate: str = "straight_through"
     steps: int = 150
-    lr: float = 0.15
+    lr: float = 0.2
     lr_final: float = 0.1
     initial_logit: float = -1.0
     initial_noise: float = 0.0
@@ -98,7 +98,7 @@ class MaskConfig:
     specificity: str = "nll"
     lambda_nec: float = 4.0
     lambda_suf: float = 2.0
-    lambda_spec_facts: float = 4.0
+    lambda_spec_facts: float = 3.0
     lambda_spec_tasks: float = 2.0
     lambda_spar: float = 30.0
     sparsity_ramp: float = 0.0
