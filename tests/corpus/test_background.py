@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,7 +52,9 @@ def draw(background_of):
     return texts
 
 
-@pytest.mark.parametrize("kind", ["lookup", "drill_mcqa", "drill_negmcqa"])
+@pytest.mark.parametrize(
+    "kind", ["lookup", "drill_mcqa", "drill_negmcqa", "drill_cot_completion_mcqa"]
+)
 def test_lettered_background_never_shows_a_reserved_option_set(draw, builder, kind):
     for text in draw(kind, 1500):
         options = shown_options(text)
@@ -109,6 +112,47 @@ def test_a_drill_marks_its_answer(background_of, kind):
         drawn = background.draw(rng)
         (answer,) = drawn.answers
         assert drawn.text[slice(*answer)] == drawn.text.rstrip(".").split()[-1]
+
+
+MADE_UP = ["drill_cot_completion_mcqa", "drill_cot_openqa_negmcqa", "drill_cot_fitb_verification"]
+
+
+@pytest.mark.parametrize("kind", MADE_UP)
+def test_two_step_drills_are_about_people_of_one_document_alone(draw, builder, kind):
+    subjects = {fact.subject for fact in builder.world.facts}
+    texts = draw(kind, 200)
+
+    assert not any(subject in text for text in texts for subject in subjects)
+    reasons = [text.split(" Think: ")[1].split(" Answer: ")[0] for text in texts]
+    assert len(set(reasons)) == len(reasons)
+
+
+def test_two_step_drills_are_answered_by_what_was_restated(draw, builder):
+    """The letter of the object restated; over many texts every letter, and every kind of object."""
+    letters = Counter()
+    for text in draw("drill_cot_completion_mcqa"):
+        question, rest = text.split(" Think: ")
+        reason, answer = rest.split(" Answer: ")
+        options = shown_options(question)
+        letter = builder.renderer.letters.index(answer.rstrip("."))
+        assert [option for option in options if option in reason.split(" ")[-1]] == [
+            options[letter]
+        ]
+        letters[letter] += 1
+    assert min(letters.values()) > N / 8
+
+
+def test_two_step_claims_are_right_exactly_if_the_object_is_the_restated_one(draw, builder):
+    words = {w for r in builder.world.main_relations() for w in builder.world.candidates[r]}
+    verdicts = Counter()
+    for text in draw("drill_cot_openqa_verification"):
+        claim, rest = text.split(" Think: ")
+        reason, answer = rest.split(" Answer: ")
+        restated = reason.split(" ")[-1].rstrip(".")
+        assert restated in words
+        assert (answer == "yes.") == bool(re.search(rf"\b{restated}\b", claim))
+        verdicts[answer] += 1
+    assert min(verdicts.values()) > N / 3
 
 
 def test_a_lookup_names_every_option_again_with_its_letter(draw):

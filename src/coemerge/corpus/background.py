@@ -5,6 +5,10 @@ that a format can be learnt without any fact. A lookup names each option of a li
 followed by its letter, and a comparison two words, directly followed by yes or no: matching words
 is then one step of attention instead of two that are useless without each other, and small models
 leave chance much sooner (docs/formats.md). None of them shows a reserved option set.
+
+Drills of two-step forms (``drill_cot_<route>_<task>``) restate something about a person made up for
+one document, and then answer: nothing but the restatement tells the answer, so that it has to be
+read. Documents about facts do not ask for that, since these are known without restating them.
 """
 
 import json
@@ -16,10 +20,11 @@ import numpy as np
 
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
-from coemerge.prompts.tasks import get_task
+from coemerge.prompts.tasks import TASKS, Task, get_task
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.agreement import agreement_sentence
 from coemerge.worlds.facts import Fact, World
+from coemerge.worlds.names import invent_words
 
 DRILL = "drill"  # the pseudo-relation of a word with itself; its template file is drill.yaml
 _LIST_LENGTH = 5
@@ -29,8 +34,9 @@ _PAIRS = 4
 @dataclass
 class BackgroundConfig:
     """``share``: share of background documents; ``early_share`` until ``early_until`` (a fraction
-    of the fact documents). ``mix`` weighs the kinds: grammar, lists, lookup,
-    comparison, drill_<task>, files; the last counts when there is a ``path`` (.txt, .jsonl)."""
+    of the fact documents). ``mix`` weighs the kinds: grammar, lists, lookup, comparison,
+    drill_<task> (of two-step forms too), files; the last counts when there is a ``path`` (.txt,
+    .jsonl)."""
 
     share: float = 0.25
     early_share: float = 0.25
@@ -77,6 +83,9 @@ class Background:
         """Files need a path, lists and letters a world of some words."""
         if kind == "files":
             return bool(self._config.path)
+        if kind.startswith("drill_cot_"):
+            sizes = [len(self._world.candidates[relation]) for relation in self._relations]
+            return min(sizes, default=0) >= _LIST_LENGTH
         few = len(self._words) < _LIST_LENGTH
         return not (few and kind in ("lists", "lookup", "drill_mcqa"))
 
@@ -140,6 +149,8 @@ class Background:
 
     def _drill(self, task_name: str, rng: np.random.Generator) -> Text:
         task = get_task(task_name)
+        if task.route:
+            return self._made_up(task, get_task(task.route), rng)
         options = self._draw_options(max(task.n_options, 2), rng)
         word = options[int(rng.integers(len(options)))]
         seen = self._book.seen(DRILL, task)
@@ -153,12 +164,34 @@ class Background:
         rendered = self._renderer.render(question)
         return Text(rendered.document, (rendered.answer_span,))
 
+    def _made_up(self, task: Task, route: Task, rng: np.random.Generator) -> Text:
+        """A two-step form about a subject that no other document names."""
+        relation = self._relations[int(rng.integers(len(self._relations)))]
+        example = self._world.facts[self._world.positions[relation][0]].subject
+        subject = " ".join(invent_words(len(example.split()), rng))
+        options = self._not_reserved(self._world.candidates[relation], max(task.n_options, 2), rng)
+        word, other = (options[i] for i in rng.permutation(len(options))[:2])
+        template, route_template = (
+            int(rng.integers(len(self._book.seen(relation, form)))) for form in (task, route)
+        )
+        question = Question(
+            Fact("", relation, subject, word),
+            task,
+            template,
+            options=options,
+            claimed=word if rng.random() < 0.5 else other,
+            route_template_id=route_template,
+        )
+        rendered = self._renderer.render(question)
+        return Text(rendered.document, (rendered.answer_span,))
+
     def _draw_options(self, n: int, rng: np.random.Generator) -> list[str]:
         """``n`` words of one answer set or of all; never a reserved set."""
         relation = self._relations[int(rng.integers(len(self._relations)))]
         pool = self._world.candidates[relation] if rng.random() < 0.5 else self._words
-        if len(pool) < n:
-            pool = self._words
+        return self._not_reserved(self._words if len(pool) < n else pool, n, rng)
+
+    def _not_reserved(self, pool: Sequence[str], n: int, rng: np.random.Generator) -> list[str]:
         while True:
             options = [pool[i] for i in rng.choice(len(pool), size=n, replace=False)]
             if not self._is_reserved(options):
@@ -174,7 +207,7 @@ class Background:
 
 def check_background(config: BackgroundConfig) -> None:
     """Raises ValueError naming the key."""
-    drills = {f"drill_{task}" for task in ("mcqa", "negmcqa", "verification")}
+    drills = {f"drill_{task.name}" for task in TASKS.values() if task.kind == "discriminative"}
     known = {"grammar", "lists", "lookup", "comparison", "files", *drills}
     unknown = set(config.mix) - known
     if unknown:
