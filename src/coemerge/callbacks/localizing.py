@@ -17,6 +17,7 @@ from torch import nn
 
 from coemerge.corpus.dataset import Dataset
 from coemerge.interventions.guard import unchanged
+from coemerge.interventions.speed import fast_passes
 from coemerge.localization.answering import Answerer
 from coemerge.localization.chunks import train_masks
 from coemerge.localization.config import MaskConfig
@@ -30,7 +31,6 @@ from coemerge.localization.selection import (
     select_facts,
     with_eval_split,
 )
-from coemerge.localization.speed import fast_passes
 from coemerge.localization.trained import TrainedMasks
 from coemerge.statistics.entanglement import jaccard_matrix
 
