@@ -1,5 +1,7 @@
 """The study of task localization on a planted model, and its tables on effects made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -108,6 +110,17 @@ def test_tables_of_the_planted_model(planted: Localized):
     assert all(row["value"] == 0 for row in tables["entanglement"])
     assert all(row["jaccard"] == 0 for row in tables["mask_overlap"])
     assert len(tables["mask_units"]) >= 2 * len(FACTS) * len(TASKS)
+
+
+def test_seeds_are_taken_together(planted: Localized):
+    other = replace(planted, seed=1, effects=planted.effects.assign(seed=1))
+
+    tables = task_localization_tables([planted, other], PLANTED)
+
+    assert {row["seed"] for row in tables["masks"]} == {0, 1}
+    of = {"variant": "free", "masks": "all", "reference": "zero", "control": "none"}
+    n_facts = value(tables["mask_measures"], "n", **of, task="all", measure="target_drop")
+    assert n_facts == 2 * len(FACTS)
 
 
 def test_a_second_analysis_trains_and_evaluates_nothing(planted: Localized, tmp_path, monkeypatch):

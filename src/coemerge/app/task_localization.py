@@ -100,9 +100,11 @@ def open_subject(
 
 
 def _candidates(source: Source, config: TaskLocalizationConfig) -> list[str]:
-    """Facts of the arms named; of models from elsewhere, whose arms nobody knows, all."""
+    """Facts of the arms named, and those named themselves; of models from elsewhere, whose arms
+    nobody knows, all."""
     arms = source.facts["arm"]
-    chosen = source.facts[arms.isin([*config.arms, UNKNOWN_ARM])]
+    named = source.facts["fact_id"].isin(config.facts or ())
+    chosen = source.facts[arms.isin([*config.arms, UNKNOWN_ARM]) | named]
     if chosen.empty:
         raise ValueError(
             f"study.arms: {source.run_id} has no facts of {', '.join(config.arms)}, but of "
