@@ -96,10 +96,10 @@ class MaskConfig:
     attribution_units: float = 0.02
     necessity: str = "nll_of_rest"
     specificity: str = "nll"
-    lambda_nec: float = 4.0
+    lambda_nec: float = 5.0
     lambda_suf: float = 2.0
-    lambda_spec_facts: float = 3.0
-    lambda_spec_tasks: float = 2.0
+    lambda_spec_facts: float = 5.0
+    lambda_spec_tasks: float = 1.6
     lambda_spar: float = 30.0
     sparsity_ramp: float = 0.0
     w_heads: float = 1.5
