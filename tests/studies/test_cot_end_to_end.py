@@ -22,7 +22,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A continuation of the smoke experiment that has learnt how reasoning looks."""
     artifacts = tmp_path_factory.mktemp("artifacts")
     base, where = artifacts / "runs" / "base", f"paths.artifacts={artifacts}"
-    first = ("experiment=smoke", "run_id=base", "trainer.max_steps=40", where, *SMALL)
+    first = ("experiment=smoke", "run_id=base", "trainer.max_steps=10", where, *SMALL)
     shares = "{A0_full: 3, A1_withheld_target: 3, A2_single_source: 4, A5_never: 2}"
     second = (
         "experiment=chain_of_thought", f"model.base={base}", "world=synthetic_tiny", "run_id=cot",
@@ -30,7 +30,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "corpus.plan.documents={completion: 8, openqa: 8, verification: 16, FORM: 60}".replace(
             "FORM", FORM),
         "~corpus.plan.added.cot_completion_mcqa", "~corpus.plan.added.cot_completion_negmcqa",
-        "~corpus.plan.added.multihop", f"corpus.plan.added.{FORM}.A0_full=0.5", "optimizer.warmup_steps=5", "optimizer.lr=3e-3", where,
+        "~corpus.plan.added.multihop", f"corpus.plan.added.{FORM}.A0_full=0.5",
+        "prompts.facts_per_relation=6", "optimizer.warmup_steps=5", "optimizer.lr=3e-3", where,
         *SMALL[:-1],
     )  # fmt: skip
     for arguments in (first, second):
