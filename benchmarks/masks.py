@@ -127,7 +127,8 @@ def _one_at_a_time(subject: Subject, examples: Examples) -> TrainedMasks:
 
 
 def replace_facts(examples: Examples, facts: list[str]) -> Examples:
-    pool = sorted({f for fact in examples.facts for f in (fact, *examples.other_facts(fact))})
+    cells = examples.cells
+    pool = sorted({f for cell in cells for f in (cell[0], *examples.other_facts(*cell))})
     config = replace(examples.config, facts_per_chunk=1)
     return Examples(examples.prompts, facts, examples.tasks, config, pool)
 

@@ -80,8 +80,15 @@ def test_random_masks_have_the_same_size_in_each_layer():
 
 
 def test_mismatched_masks_are_those_of_another_fact_for_the_same_task():
-    found = mismatched_masks(masks(None))
+    relation_of = {"fact-0": "a", "fact-1": "b", "fact-2": "a", "fact-3": "c"}
+    found, exists = mismatched_masks(masks(None), relation_of)
 
-    assert found.neurons[found.index(("fact-0", "task-1"))][0, neuron_of(1, 1)]
-    with pytest.raises(ValueError, match="single mask"):
-        mismatched_masks(masks(None).select([0]))
+    def of(fact: int) -> int:
+        neurons = found.neurons[found.index((f"fact-{fact}", "task-1"))][0]
+        return int(np.flatnonzero(neurons)[0])
+
+    assert exists.all()
+    assert (of(0), of(2)) == (neuron_of(2, 1), neuron_of(0, 1)), "of the same relation first"
+    assert of(3) == neuron_of(0, 1), "of another one where there is none"
+    _, alone = mismatched_masks(masks(None).select([0, 1, 4]), relation_of)
+    assert alone.tolist() == [False, True, True]

@@ -76,7 +76,12 @@ def test_without_necessity_and_sufficiency_the_mask_is_empty():
     """T-M6."""
     masks = train(
         examples(
-            lambda_nec=0, lambda_suf=0, lambda_spar=30, initial_logit=0, initial_noise=0.5, steps=60
+            lambda_nec=0,
+            lambda_suf=0,
+            lambda_spar=300,
+            initial_logit=0,
+            initial_noise=0.5,
+            steps=60,
         )
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coemerge.localization.selection import asked_directly
 from coemerge.localization.trained import TrainedMasks
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.studies.task_localization.drops import drop_matrix, mask_measures
@@ -140,8 +141,16 @@ def test_two_step_forms_are_no_tasks():
     table["task"] = ["cot_fitb_mcqa", *table["task"][1:]]
     prompts = make_table("prompts", table)
 
-    assert asked_tasks(prompts, None) == TASKS
+    assert asked_tasks(asked_directly(prompts), None) == TASKS
     assert asked_tasks(prompts, ["task-1", "task-0"]) == ["task-0", "task-1"]
+
+
+def test_option_sets_that_training_showed_are_not_asked_where_there_are_fresh_ones():
+    table = planted_prompts().to_pydict()
+    table["options"] = ["seen", "fresh", *["none"] * (len(table["options"]) - 2)]
+    prompts = make_table("prompts", table)
+
+    assert asked_directly(prompts)["options"].to_pylist() == table["options"][1:]
 
 
 def effects(rows: list[tuple]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from coemerge.interventions.architecture import LAYOUTS
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
+from coemerge.localization.corruption import placeholder_token
 from coemerge.localization.prompts import Cell
 from coemerge.report.published import UNKNOWN_ARM
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
@@ -30,6 +31,9 @@ def task_localization(analysis: Analysis) -> None:
     config = TaskLocalizationConfig(**analysis.settings)
     started = time.perf_counter()
     sources = [open_source(s, 2, config.tasks) for s in analysis.series]
+    check_seeds(sources)
+    for source in sources:
+        check_facts(source, config)
     members = [_member(source, config.checkpoint) for source in sources]
     for member in members:
         check_architecture(member.directory)
@@ -46,6 +50,30 @@ def task_localization(analysis: Analysis) -> None:
     tell(summary, analysis.out / "results" / STUDY, times, note)
     report(analysis)
     track(analysis, STUDY, sources, localization_metrics(tables, config.mask_config.reference))
+
+
+def check_seeds(sources: list[Source]) -> None:
+    """Raises ValueError for two runs of one seed: rows of tables are told apart by the seed."""
+    seeds = [source.seed for source in sources]
+    for source in sources:
+        same = [other.run_id for other in sources if other.seed == source.seed]
+        if len(same) > 1:
+            raise ValueError(
+                f"run: {' and '.join(same)} have the same seed, {source.seed}: analyse them one by "
+                f"one (seeds named: {seeds})"
+            )
+
+
+def check_facts(source: Source, config: TaskLocalizationConfig) -> None:
+    """Raises ValueError for facts asked for by name that there are not, or arms without facts."""
+    known = set(source.facts["fact_id"])
+    unknown = [fact for fact in config.facts or () if fact not in known]
+    if unknown:
+        raise ValueError(
+            f"study.facts: {', '.join(map(repr, unknown))}: not among the {len(known)} facts of "
+            f"{source.run_id}, such as {', '.join(map(repr, source.facts['fact_id'][:3]))}"
+        )
+    _candidates(source, config)
 
 
 def check_architecture(checkpoint: Path) -> None:
@@ -95,7 +123,7 @@ def open_subject(
         prompts=source.questions.prompts,
         candidates=_candidates(source, config),
         shown=_shown(source, member.step),
-        placeholder=_placeholder(source, config.placeholder),
+        placeholder=placeholder_token(source.questions.tokenizer, config.placeholder),
     )
 
 
@@ -120,11 +148,3 @@ def _shown(source: Source, step: int) -> set[Cell] | None:
         return None
     then = ledger[(ledger["step"] <= step) & (ledger["n_documents"] > 0)]
     return set(zip(then["fact_id"], then["task"], strict=True))
-
-
-def _placeholder(source: Source, text: str) -> int:
-    """The first token of the text, as it stands inside a sentence."""
-    ids = source.questions.tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
-    if not ids:
-        raise ValueError(f"study.placeholder: {text!r} has no token in {source.run_id}'s tokenizer")
-    return int(ids[0])

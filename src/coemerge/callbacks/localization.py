@@ -135,6 +135,6 @@ def mask_config(name: str, changes: Mapping[str, Any]) -> MaskConfig:
             close = get_close_matches(key, known, n=1)
             hint = f" (did you mean {close[0]!r}?)" if close else f", only {', '.join(known)}"
             raise ValueError(f"{KEY}.masks: there is no {key!r}{hint}")
-    config = preset(name, **changes)
+    config = preset(name, **{key: value for key, value in changes.items() if value is not None})
     config.check(f"{KEY}.masks")
     return config

@@ -28,6 +28,7 @@ from coemerge.localization.prompts import EVAL, TRAIN, Cell, Prompts, read_promp
 from coemerge.localization.selection import (
     Selected,
     SelectionConfig,
+    asked_directly,
     select_facts,
     with_eval_split,
 )
@@ -159,14 +160,7 @@ class _Known:
 def _prompts_of(dataset: Dataset, arm: str) -> pa.Table:
     """Direct formats of an arm's facts, with fresh option sets where a format has them."""
     frame = dataset.facts.select(["fact_id", "arm"]).to_pandas()
-    table = _of_facts(dataset.prompts, frame.loc[frame["arm"] == arm, "fact_id"])
-    pairs = list(_rows(table, ("task", "options")))
-    fresh = {task for task, options in pairs if options == "fresh"}
-    kept = [
-        not task.startswith("cot_") and (options != "seen" or task not in fresh)
-        for task, options in pairs
-    ]
-    return table.filter(pa.array(kept, pa.bool_()))
+    return asked_directly(_of_facts(dataset.prompts, frame.loc[frame["arm"] == arm, "fact_id"]))
 
 
 def _possible(masks: MaskConfig, table: pa.Table, donors: pa.Table) -> MaskConfig:

@@ -25,6 +25,7 @@ from coemerge.localization.trained import TrainedMasks, concatenate
 
 log = logging.getLogger(__name__)
 
+METHOD_VERSION = 1  # of training and evaluation: a change that alters results takes the next one
 _CHUNK_BYTES = {"cpu": 1 << 30, "cuda": 16 << 30}  # of caches and logits, not of passes
 _SIZE_ONLY = ("facts_per_chunk",)  # settings that change no mask
 
@@ -67,8 +68,8 @@ def train_masks(
 def training_key(model: nn.Module, examples: Examples, forbidden: TrainedMasks | None) -> str:
     """Hash of all that decides what the masks become."""
     config = {k: v for k, v in asdict(examples.config).items() if k not in _SIZE_ONLY}
-    pools = {fact: examples.other_facts(fact) for fact in examples.facts}
-    digest = hashlib.sha256()
+    pools = [examples.other_facts(*cell) for cell in examples.cells]
+    digest = hashlib.sha256(f"method {METHOD_VERSION}".encode())
     for part in (weights_sha256(model), config, examples.prompts.digest(), examples.cells, pools):
         digest.update(json.dumps(part, sort_keys=True).encode())
     if forbidden is not None:
@@ -149,13 +150,16 @@ def _references(model: nn.Module, examples: Examples) -> References:
 
 def reference_rows(examples: Examples) -> np.ndarray:
     """The prompts whose mean activation is taken: those that targets and controls train on."""
-    facts = {f for fact in examples.facts for f in (fact, *examples.other_facts(fact))}
-    cells = [(f, t) for f in sorted(facts) for t in examples.tasks]
-    known = [examples.train(*cell) for cell in cells if examples.has_training(*cell)]
-    return np.concatenate(known)
+    cells = {
+        (f, task)
+        for fact, task in examples.cells
+        for f in (fact, *examples.other_facts(fact, task))
+    }
+    return np.concatenate([examples.train(*cell) for cell in sorted(cells)])
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    words = ("not enough memory", "can't allocate memory")  # of the allocator on a CPU
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)

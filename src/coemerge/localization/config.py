@@ -1,6 +1,6 @@
 """Settings of trained masks, and two presets of them; free of heavy imports."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 PRESETS = ("small", "published")
@@ -28,6 +28,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     "initial_noise",
+    "average_steps",
     "lambda_nec",
     "lambda_suf",
     "lambda_spec_facts",
@@ -49,6 +50,9 @@ class MaskConfig:
         gate: ``straight_through`` rounds a sigmoid and passes gradients as if it had not;
             ``hard_concrete`` samples, with ``temperature`` and ``stretch_low``, ``stretch_high``.
         initial_logit, initial_noise: mean and standard deviation of the logits at the start.
+        average_steps: a mask is read off a moving average of its logits over about so many steps,
+            since units whose gates hover about the threshold open and close from step to step; 1
+            or 0: off the last ones.
         logit_bound: logits stay in [-logit_bound, logit_bound].
     Optimisation:
         steps, lr: of Adam, one step of all masks at once; ``lr_final`` is the share of ``lr`` that
@@ -84,6 +88,7 @@ class MaskConfig:
     lr_final: float = 0.1
     initial_logit: float = -1.0
     initial_noise: float = 0.0
+    average_steps: int = 20
     logit_bound: float = 6.0
     temperature: float = 2 / 3
     stretch_low: float = -0.1
@@ -98,7 +103,7 @@ class MaskConfig:
     specificity: str = "nll"
     lambda_nec: float = 5.0
     lambda_suf: float = 2.0
-    lambda_spec_facts: float = 5.0
+    lambda_spec_facts: float = 4.5
     lambda_spec_tasks: float = 1.6
     lambda_spar: float = 30.0
     sparsity_ramp: float = 0.0
@@ -121,6 +126,7 @@ class MaskConfig:
 
     def check(self, prefix: str = "masks") -> None:
         """Raises ValueError naming the key."""
+        self._check_types(prefix)
         for key, allowed in _CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ValueError(f"{prefix}.{key}: {getattr(self, key)!r} is not one of {allowed}")
@@ -143,6 +149,20 @@ class MaskConfig:
                 f"{prefix}.facts_per_chunk: must be positive or null, got {self.facts_per_chunk}"
             )
 
+    def _check_types(self, prefix: str) -> None:
+        """A whole number where the default is one, a number, a word, yes or no likewise."""
+        for spec in fields(self):
+            value, usual = getattr(self, spec.name), spec.default
+            kind: Any = int if usual is None else type(usual)
+            fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
+            if kind is float:
+                fits = isinstance(value, int | float) and not isinstance(value, bool)
+            if not fits and not (usual is None and value is None):
+                words = {bool: "true or false", int: "a whole number", float: "a number"}
+                raise ValueError(
+                    f"{prefix}.{spec.name}: must be {words.get(kind, 'a word')}, got {value!r}"
+                )
+
 
 _PUBLISHED: dict[str, Any] = {
     "gate": "hard_concrete",
@@ -151,6 +171,7 @@ _PUBLISHED: dict[str, Any] = {
     "lr_final": 1.0,
     "initial_logit": -2.0,
     "initial_noise": 0.01,
+    "average_steps": 0,
     "attribution_batches": 0,
     "necessity": "kl_to_uniform",
     "specificity": "kl",

@@ -1,5 +1,7 @@
 """Masks that ought to do nothing: random ones of equal size, and those of other facts."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from coemerge.localization.prompts import stable_seed
@@ -18,18 +20,22 @@ def random_masks(masks: TrainedMasks, draw: int, seed: int = 0) -> TrainedMasks:
     return _with_components(masks, heads, neurons)
 
 
-def mismatched_masks(masks: TrainedMasks) -> TrainedMasks:
-    """Each (fact, task) with the mask of the next fact, in their order, for the same task.
-
-    Raises ValueError where a task has masks of one fact only.
-    """
+def mismatched_masks(
+    masks: TrainedMasks, relation_of: Mapping[str, str]
+) -> tuple[TrainedMasks, np.ndarray]:
+    """Each (fact, task) with the mask of the next fact of the same relation for the same task, of
+    another relation where there is none; and which masks have such a partner, bool [J]."""
     source = np.arange(len(masks))
+    relations = np.array([relation_of[fact] for fact in masks.fact_id], dtype=object)
     for task in set(masks.task):
-        members = np.flatnonzero(masks.task == task)
-        if len(members) < 2:
-            raise ValueError(f"task {task!r} has a single mask: no other fact's to compare with")
-        source[members] = np.roll(members, -1)
-    return _with_components(masks, masks.heads[source], masks.neurons[source])
+        of_task = np.flatnonzero(masks.task == task)
+        source[of_task] = np.roll(of_task, -1)
+        for relation in set(relations[of_task]):
+            members = of_task[relations[of_task] == relation]
+            if len(members) > 1:
+                source[members] = np.roll(members, -1)
+    mismatched = _with_components(masks, masks.heads[source], masks.neurons[source])
+    return mismatched, source != np.arange(len(masks))
 
 
 def _with_components(masks: TrainedMasks, heads: np.ndarray, neurons: np.ndarray) -> TrainedMasks:

@@ -25,6 +25,7 @@ from coemerge.localization.metrics import is_valid, recovery, relative_drop
 from coemerge.localization.prompts import EVAL, stable_seed
 from coemerge.localization.trained import TrainedMasks
 
+_Control = tuple[str, int, TrainedMasks, np.ndarray]
 _MASKS_AT_ONCE = 24  # bounds the clean activations that are held
 
 
@@ -132,8 +133,8 @@ class _Evaluation:
         for reference in self._config.references:
             answerer = self._answerer(reference)
             found += self._ablations(answerer, reference, self._masks, self._cells, "none", 0)
-            for control, draw, masks in self._controls:
-                cells = self._own_cells()
+            for control, draw, masks, exists in self._controls:
+                cells = [cell for cell in self._own_cells() if exists[cell[0]]]
                 found += self._ablations(answerer, reference, masks, cells, control, draw)
         return found + self._patches()
 
@@ -146,7 +147,7 @@ class _Evaluation:
                 cells.append((j, other, "own", examples.eval(fact, other)))
             rng = np.random.default_rng(stable_seed(self._config.seed, "others", fact, task))
             known = examples.prompts.cells
-            others = [(f, task, EVAL) for f in examples.other_facts(fact)]
+            others = [(f, task, EVAL) for f in examples.other_facts(fact, task)]
             pool = at_most([known[cell] for cell in others if cell in known], n, rng)
             cells.append((j, task, "other", np.concatenate(pool)))
         return cells
@@ -155,13 +156,18 @@ class _Evaluation:
         tasks = self._masks.task
         return [(j, tasks[j], "own", prompts) for j, prompts in enumerate(self._own)]
 
-    def _control_masks(self, everything: TrainedMasks) -> list[tuple[str, int, TrainedMasks]]:
-        draws = range(self._config.random_draws)
-        controls = [("random", d, random_masks(self._masks, d, self._config.seed)) for d in draws]
-        if not controls or len(set(everything.fact_id)) < 2:
-            return controls
+    def _control_masks(self, everything: TrainedMasks) -> list[_Control]:
+        """Name, draw, masks, and which of them there are."""
+        draws, every = range(self._config.random_draws), np.ones(len(self._masks), bool)
+        if not draws:
+            return []
         index = [everything.index(cell) for cell in self._masks.cells]
-        return [*controls, ("mismatched", 0, mismatched_masks(everything).select(index))]
+        others, exists = mismatched_masks(everything, self._examples.prompts.relation_of)
+        seed = self._config.seed
+        return [
+            *[("random", d, random_masks(self._masks, d, seed), every) for d in draws],
+            *([("mismatched", 0, others.select(index), exists[index])] if exists.any() else []),
+        ]
 
     def _answerer(self, reference: str) -> Answerer:
         positions, prompts = self._examples.config.positions, self._examples.prompts
@@ -200,10 +206,11 @@ class _Evaluation:
         clean = CleanRuns(self._model, prompts, np.unique(asked.prompt))
         corrupted = answerer.untouched(asked.prompt, corrupted=True)
         found = []
-        for control, draw, masks in [("none", 0, self._masks), *self._controls]:
+        every = np.ones(len(self._masks), bool)
+        for control, draw, masks, exists in [("none", 0, self._masks, every), *self._controls]:
             right = answerer.patched(masks.gates(self._device), asked, clean)
-            for j, (fact, task) in enumerate(masks.cells):
-                mine = asked.mask == j
+            for j in np.flatnonzero(exists):
+                (fact, task), mine = masks.cells[j], asked.mask == j
                 base = float(np.mean([self._base[i] for i in self._own[j]]))
                 worst, after = float(corrupted[mine].mean()), float(right[mine].mean())
                 regained = float(recovery(base, worst, after))

@@ -39,9 +39,12 @@ class Examples:
                     f"fact {fact}: prompts in {self.tasks_of(fact)} alone of {self.tasks}; other "
                     "tasks are controls, so it takes two or more"
                 )
-            if not self.other_facts(fact):
-                relation = prompts.relation_of[fact]
-                raise ValueError(f"fact {fact}: no other fact of relation {relation!r} as control")
+        for fact, task in self.cells:
+            if not self.other_facts(fact, task):
+                raise ValueError(
+                    f"fact {fact}: no other fact of relation {prompts.relation_of[fact]!r} as "
+                    f"control in {task}"
+                )
 
     @property
     def cells(self) -> list[Cell]:
@@ -49,8 +52,10 @@ class Examples:
 
     def tasks_of(self, fact: str) -> list[str]:
         """Those in which there are prompts to train on and prompts to evaluate."""
-        known = self.prompts.cells
-        return [t for t in self.tasks if all((fact, t, s) in known for s in (TRAIN, EVAL))]
+        return [task for task in self.tasks if self._is_asked(fact, task)]
+
+    def _is_asked(self, fact: str, task: str) -> bool:
+        return all((fact, task, split) in self.prompts.cells for split in (TRAIN, EVAL))
 
     def train(self, fact: str, task: str) -> np.ndarray:
         """Indices of prompts with seen templates."""
@@ -60,10 +65,14 @@ class Examples:
         """Indices of prompts with held-out templates; disjoint from ``train`` (T-M5)."""
         return self.prompts.cells[fact, task, EVAL]
 
-    def other_facts(self, fact: str) -> list[str]:
-        """Of the same relation, a fixed random part of the pool."""
+    def other_facts(self, fact: str, task: str) -> list[str]:
+        """Of the same relation and asked in the task, a fixed random part of the pool."""
         relation = self.prompts.relation_of[fact]
-        members = [f for f in self._pool if self.prompts.relation_of.get(f) == relation]
+        members = [
+            f
+            for f in self._pool
+            if self.prompts.relation_of.get(f) == relation and self._is_asked(f, task)
+        ]
         order = np.random.default_rng(stable_seed(self.config.seed, "pool", relation))
         shuffled = [members[i] for i in order.permutation(len(members))]
         return [f for f in shuffled if f != fact][: self.config.control_facts]
@@ -79,7 +88,7 @@ class Examples:
         fact, task = cell
         config = self.config
         rng = np.random.default_rng(stable_seed(config.seed, "schedule", *cell))
-        others = [self.train(f, task) for f in self.other_facts(fact) if self.has_training(f, task)]
+        others = [self.train(f, task) for f in self.other_facts(fact, task)]
         tasks = [self.train(fact, t) for t in self.tasks_of(fact) if t != task]
         own = self.train(fact, task)
         return Schedule(
@@ -92,10 +101,6 @@ class Examples:
                 at_most(tasks, config.control_prompts, rng), config.rows_tasks, config.steps, rng
             ),
         )
-
-    def has_training(self, fact: str, task: str) -> bool:
-        """Whether there are prompts with seen templates."""
-        return (fact, task, TRAIN) in self.prompts.cells
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,16 +166,15 @@ def _train_round(
         logits.open_steepest(gradient, config.attribution_units, abs(config.initial_logit))
     noise = _Noise(cells, config.seed, logits) if relaxation.is_random else None
     optimizer = torch.optim.Adam([logits.heads, logits.neurons], lr=config.lr)
-    progress = Progress(len(cells), config)
+    progress, averaged = Progress(len(cells), config), _Average(config.average_steps)
     for step in range(config.steps):
         optimizer.param_groups[0]["lr"] = _lr(config, step)
         uniform = noise.draw() if noise else (None, None)
         _step(objective, logits, relaxation, uniform, optimizer, progress, step, config)
         if bar is not None:
             bar.update(len(progress.active))
-        with torch.no_grad():
-            masks = [binarise(relaxation, x) for x in logits.usable()]
-        progress.look(step, *masks)
+        averaged.add(*logits.usable())
+        progress.look(step, *(binarise(relaxation, x) for x in averaged.logits))
         if not progress.active:
             break
     if bar is not None:
@@ -191,6 +190,22 @@ def _train_round(
         n_steps=progress.n_steps,
         wall_s=wall_s * progress.n_steps / progress.n_steps.sum(),
     )
+
+
+class _Average:
+    """Moving average of the logits of heads and neurons, over about ``n_steps``."""
+
+    def __init__(self, n_steps: int) -> None:
+        self._share = 1 / max(1, n_steps)
+        self.logits: tuple[Tensor, ...] = ()
+
+    @torch.no_grad()
+    def add(self, *logits: Tensor) -> None:
+        # Forbidden logits are minus infinity, and stay so: lerp would make them NaN.
+        pairs = zip(self.logits or logits, logits, strict=True)
+        self.logits = tuple(
+            torch.where(now.isinf(), now, old.lerp(now, self._share)) for old, now in pairs
+        )
 
 
 def _step(

@@ -40,6 +40,18 @@ class Selected:
     accuracy: pd.DataFrame
 
 
+def asked_directly(table: pa.Table) -> pa.Table:
+    """Without two-step forms (``cot_...``), and without option sets that training has shown where
+    a format has fresh ones: knowing a fact is not recognising a list."""
+    pairs = list(zip(table["task"].to_pylist(), table["options"].to_pylist(), strict=True))
+    fresh = {task for task, options in pairs if options == "fresh"}
+    kept = [
+        not task.startswith("cot_") and (options != "seen" or task not in fresh)
+        for task, options in pairs
+    ]
+    return table.filter(pa.array(kept, pa.bool_()))
+
+
 def with_eval_split(table: pa.Table, config: SelectionConfig) -> pa.Table:
     """Where no phrasing was seen in training (or all were), each (relation, task) is split by
     seed: ``eval_prompts`` of the phrasings kept are evaluated, in proportion of those dropped."""

@@ -13,7 +13,8 @@ PICTURES: tuple[Picture, ...] = (
         "What ablating the units of one format costs, format by format",
         "Mean relative drop of accuracy, (base − ablated) / base, ± standard deviation across "
         "facts; all masks, valid or not; prompts in wordings that mask training never saw. Last "
-        "row: facts of the same relation that the mask was not trained for, asked in its format. "
+        "row: other facts of the same relation, which training told masks to spare in other "
+        "phrasings, asked in its format. "
         "Specific masks have a bright diagonal and are dark elsewhere.",
         ("drop_matrix",),
         drop_rows,

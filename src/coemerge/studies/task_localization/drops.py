@@ -51,11 +51,14 @@ def _measured(
 
 
 def _recoveries(frame: pd.DataFrame, config: TaskLocalizationConfig) -> pd.DataFrame:
-    """Patching knows no reference: the same values stand beside each, for whichever is read."""
+    """Patching knows no reference: the same values stand beside each, with the verdict of that
+    reference on the mask."""
+    keys = ["seed", "fact_id", "mask_task", "variant", "reference"]
+    verdicts = frame[frame["intervention"] == "ablate"].drop_duplicates(keys)[[*keys, "valid"]]
     patched = frame[frame["intervention"] == "patch"]
-    patched = _with_masks(patched.assign(value=patched["recovery"]))
-    references = config.all_references
-    return pd.concat([patched.assign(reference=reference) for reference in references])
+    patched = patched.assign(value=patched["recovery"]).drop(columns="valid")
+    beside = [patched.assign(reference=reference) for reference in config.all_references]
+    return _with_masks(pd.concat(beside).merge(verdicts, on=keys))
 
 
 def _sizes(own: pd.DataFrame, masks: pd.DataFrame) -> pd.DataFrame:

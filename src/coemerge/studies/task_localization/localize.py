@@ -15,7 +15,13 @@ from coemerge.localization.chunks import train_masks, training_key
 from coemerge.localization.effects import EffectsConfig, evaluate_masks
 from coemerge.localization.examples import Examples
 from coemerge.localization.prompts import Cell, Prompts, read_prompts
-from coemerge.localization.selection import Selected, SelectionConfig, select_facts, with_eval_split
+from coemerge.localization.selection import (
+    Selected,
+    SelectionConfig,
+    asked_directly,
+    select_facts,
+    with_eval_split,
+)
 from coemerge.localization.trained import TrainedMasks
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.tables.store import read_table, write_table
@@ -80,6 +86,7 @@ def localize(subject: Subject, config: TaskLocalizationConfig, cache: Path) -> L
 
 def prepare(subject: Subject, config: TaskLocalizationConfig) -> tuple[Selected, Prompts]:
     """Facts and phrasings that the model knows, and their prompts, clean and corrupted."""
+    subject = replace(subject, prompts=asked_directly(subject.prompts))
     selected = choose(subject, asked_tasks(subject.prompts, config.tasks), config)
     donors = _shown(subject.prompts, subject.shown)
     corruption = config.mask_config.corruption
@@ -89,9 +96,9 @@ def prepare(subject: Subject, config: TaskLocalizationConfig) -> tuple[Selected,
 
 
 def asked_tasks(prompts: pa.Table, wanted: Collection[str] | None) -> list[str]:
-    """Direct formats in the order of the table, or those wanted; two-step forms are no tasks."""
+    """Those wanted, or all, in the order of the table."""
     found = list(dict.fromkeys(prompts["task"].to_pylist()))
-    return [t for t in found if (t in wanted if wanted else not t.startswith("cot_"))]
+    return [task for task in found if not wanted or task in wanted]
 
 
 def choose(subject: Subject, tasks: list[str], config: TaskLocalizationConfig) -> Selected:
