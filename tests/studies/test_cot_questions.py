@@ -17,9 +17,9 @@ from coemerge.studies.chain_of_thought.config import (
     masks_of,
     routes,
 )
-from coemerge.studies.chain_of_thought.masks import read_masks, trained_at
+from coemerge.studies.chain_of_thought.masks import check_owner, read_masks, trained_at
 from coemerge.studies.chain_of_thought.questions import Asker
-from coemerge.tables.store import write_table
+from coemerge.tables.store import read_table, write_table
 from tests.bases import make_base
 from tests.interventions.models import D_MLP, N_HEADS, N_LAYERS, shared_model
 
@@ -124,6 +124,18 @@ def test_masks_of_the_last_checkpoint_name_none(tmp_path):
     leave_masks(tmp_path, checkpoint=None)
 
     assert trained_at(tmp_path) is None
+
+
+def test_masks_of_another_run_are_refused(tmp_path):
+    leave_masks(tmp_path)
+    check_owner(tmp_path, "mine")  # tables that do not say whose they are
+    frame = read_table(tmp_path / "masks.parquet").to_pandas()
+    columns = {column: frame[column].to_numpy() for column in frame}
+    write_table(tmp_path / "masks.parquet", "masks", columns, {"runs": ["base"]})
+
+    check_owner(tmp_path, "base")
+    with pytest.raises(ValueError, match=r"masks of base, not of mine.*task_localization"):
+        check_owner(tmp_path, "mine")
 
 
 def test_masks_of_another_seed_are_refused(tmp_path):

@@ -16,7 +16,7 @@ from coemerge.prompts.tasks import get_task
 from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig, cues, masks_of, routes
 from coemerge.studies.chain_of_thought.drops import cot_drops
 from coemerge.studies.chain_of_thought.effects import Subject, cot_effects
-from coemerge.studies.chain_of_thought.masks import read_masks, trained_at
+from coemerge.studies.chain_of_thought.masks import check_owner, read_masks, trained_at
 from coemerge.studies.chain_of_thought.questions import Asker
 from coemerge.studies.chain_of_thought.summary import summary_rows
 
@@ -48,6 +48,7 @@ def _effects(
     assert run is not None
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
     directory = masks_of(run, analysis.out)
+    check_owner(directory, source.run_id)
     model = load_model(_localized(source, trained_at(directory)).directory, device)
     objects = source.facts.set_index("fact_id")["object"].to_dict()
     subject = Subject(

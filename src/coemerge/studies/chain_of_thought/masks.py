@@ -53,6 +53,17 @@ def read_masks(directory: Path, seed: int, model: nn.Module) -> TrainedMasks:
     )
 
 
+def check_owner(directory: Path, run_id: str) -> None:
+    """Raises ValueError where the masks were trained on other runs: facts, seed and sizes may all
+    fit, as of the run that this one continues."""
+    runs = read_metadata(read_table(directory / "masks.parquet")).get("runs")
+    if runs is not None and run_id not in runs:
+        raise ValueError(
+            f"{directory}: masks of {', '.join(runs)}, not of {run_id}: localize it (python "
+            "analyze.py study=task_localization run=...)"
+        )
+
+
 def trained_at(directory: Path) -> int | None:
     """The optimizer step whose model was localized, None for the last one."""
     settings = read_metadata(read_table(directory / "masks.parquet")).get("settings", {})
