@@ -77,7 +77,17 @@ class Speaker:
     ) -> Tensor:
         n_tokens = self._max_tokens if questions.prompting == COT else 1
         prompts = [questions.ids[i] for i in asked]
+        self._check_context(max(map(len, prompts), default=0), n_tokens)
         return generate(self._model, prompts, n_tokens, self._per_batch, within, questions.stop)
+
+    def _check_context(self, longest: int, n_tokens: int) -> None:
+        """Raises ValueError where what is written may not fit behind the longest prompt."""
+        context = getattr(self._model.config, "max_position_embeddings", None)
+        if context is not None and longest + n_tokens > context:
+            raise ValueError(
+                f"study.max_tokens: {n_tokens} tokens do not fit behind a prompt of {longest}, the "
+                f"model's context is {context}: at most {context - longest}"
+            )
 
 
 def judge(questions: Questions, asked: np.ndarray, said: Tensor) -> Answered:
