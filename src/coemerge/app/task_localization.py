@@ -54,13 +54,12 @@ def task_localization(analysis: Analysis) -> None:
 
 def check_seeds(sources: list[Source]) -> None:
     """Raises ValueError for two runs of one seed: rows of tables are told apart by the seed."""
-    seeds = [source.seed for source in sources]
     for source in sources:
         same = [other.run_id for other in sources if other.seed == source.seed]
         if len(same) > 1:
             raise ValueError(
-                f"run: {' and '.join(same)} have the same seed, {source.seed}: analyse them one by "
-                f"one (seeds named: {seeds})"
+                f"run: {' and '.join(same)} have the same seed, {source.seed}: analyse them one "
+                "by one"
             )
 
 

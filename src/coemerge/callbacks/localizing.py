@@ -238,8 +238,7 @@ def _measures(masks: TrainedMasks, effects: pd.DataFrame) -> pd.DataFrame:
 def _overlaps(masks: TrainedMasks) -> pd.DataFrame:
     """One row per pair of a fact's masks: columns of ``LocalizationOverlapsRecord``."""
     n = len(masks)
-    units = np.concatenate((masks.heads.reshape(n, -1), masks.neurons.reshape(n, -1)), axis=1)
-    shared = jaccard_matrix(units)
+    shared = jaccard_matrix(masks.units)
     rows = [
         (masks.fact_id[i], masks.task[i], masks.task[j], shared[i, j])
         for i, j in combinations(range(n), 2)

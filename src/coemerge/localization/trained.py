@@ -47,6 +47,12 @@ class TrainedMasks:
         """Neurons in each mask, [J]."""
         return self.neurons.sum((1, 2))
 
+    @property
+    def units(self) -> np.ndarray:
+        """bool [J, L*H + L*m], heads and neurons side by side."""
+        n = len(self)
+        return np.concatenate([self.heads.reshape(n, -1), self.neurons.reshape(n, -1)], axis=1)
+
     def index(self, cell: Cell) -> int:
         return self.cells.index(cell)
 

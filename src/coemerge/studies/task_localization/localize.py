@@ -76,7 +76,7 @@ def localize(subject: Subject, config: TaskLocalizationConfig, cache: Path) -> L
         first = trained["free"] if variant == "remask" else None
         log.info("%s masks: %d facts x %d tasks", variant, len(selected.targets), len(tasks))
         trained[variant] = train_masks(subject.model, examples, cache, first)
-        key = f"{training_key(subject.model, examples, first)}"
+        key = training_key(subject.model, examples, first)
         effects = _effects(subject.model, examples, trained[variant], config, cache / key)
         frames.append(effects.assign(seed=subject.seed, variant=variant))
     relation_of = {fact: prompts.relation_of[fact] for fact in selected.targets}

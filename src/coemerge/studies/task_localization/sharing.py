@@ -63,8 +63,8 @@ def overlap_rows(runs: Sequence[Localized], config: TaskLocalizationConfig) -> R
 def _overlaps(run: Localized, masks: TrainedMasks, config: TaskLocalizationConfig) -> pd.DataFrame:
     """Jaccard of a fact's masks in two tasks, and of two facts' masks in one task (of a relation);
     the same of random masks of their sizes."""
-    flat, chance = _flat(masks), _flat(random_masks(masks, 0, config.seed))
-    found, expected = jaccard_matrix(flat), jaccard_matrix(chance)
+    found = jaccard_matrix(masks.units)
+    expected = jaccard_matrix(random_masks(masks, 0, config.seed).units)
     relation = np.array([run.relation_of[fact] for fact in masks.fact_id])
     i, j = np.nonzero(~np.eye(len(masks), dtype=bool))
     of_fact = masks.fact_id[i] == masks.fact_id[j]
@@ -120,18 +120,12 @@ def _by_drop(effects: pd.DataFrame, config: TaskLocalizationConfig) -> pd.DataFr
 
 
 def _by_overlap(masks: TrainedMasks) -> pd.DataFrame:
-    flat, rows = _flat(masks), []
+    units, rows = masks.units, []
     for fact in dict.fromkeys(masks.fact_id):
         mine = masks.fact_id == fact
-        shares = overlap_entanglement(flat[mine][None])
+        shares = overlap_entanglement(units[mine][None])
         rows += [
             {"reading": "overlap", "fact_id": fact, "task": task, "value": share}
             for task, share in zip(masks.task[mine], shares, strict=True)
         ]
     return pd.DataFrame(rows)
-
-
-def _flat(masks: TrainedMasks) -> np.ndarray:
-    """bool [J, C], heads and neurons side by side."""
-    n = len(masks)
-    return np.concatenate([masks.heads.reshape(n, -1), masks.neurons.reshape(n, -1)], axis=1)
