@@ -11,6 +11,7 @@ from coemerge.tables import co_emergence_records as co_emergence
 from coemerge.tables import dynamics_records as dynamics
 from coemerge.tables.columns import column
 from coemerge.tables.localization_records import LOCALIZATION_RECORDS
+from coemerge.tables.query_localization_records import QUERY_LOCALIZATION_RECORDS
 
 SCHEMA_VERSION = 1
 
@@ -193,6 +194,7 @@ RECORDS: dict[str, type] = {
         dynamics.RetentionFitRecord,
         co_emergence.AnswersRecord,
         *LOCALIZATION_RECORDS,
+        *QUERY_LOCALIZATION_RECORDS,
     )
 }
 
