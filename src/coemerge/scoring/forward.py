@@ -2,7 +2,7 @@
 
 Always float32 with autocast off, so that a live model and its checkpoint score alike. A batch holds
 prompts of equal length: no padding, hence no mask or position to get wrong, batched equals single,
-and only the answer positions go through the unembedding.
+and only the answer positions go through the last MLP and the unembedding.
 """
 
 import inspect
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from coemerge.interventions.speed import fused_activations, last_positions_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,8 @@ def _answer_log_probs(model: nn.Module, batch: Sequence[Question], device: torch
     n_answer = len(batch[0].answer_ids)
     ids = torch.tensor([[*q.ids, *q.answer_ids[:-1]] for q in batch], device=device)
     options = keep_logits(model, n_answer)
-    logits = model(input_ids=ids, use_cache=False, **options).logits
+    with fused_activations(model), last_positions_alone(model, n_answer):
+        logits = model(input_ids=ids, use_cache=False, **options).logits
     return logits[:, -n_answer:].float().log_softmax(-1)
 
 
