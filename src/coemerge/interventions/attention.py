@@ -7,7 +7,8 @@ site's functions, and mixes the values with what they return.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,6 +18,21 @@ from transformers.masking_utils import eager_mask
 EAGER = "eager"
 EAGER_WITH_FUNCTIONS = "eager_with_pattern_functions"
 _FUNCTIONS = "pattern_functions"  # attribute of an attention module while functions are on it
+
+
+@contextmanager
+def eager_attention(model: Any) -> Iterator[None]:
+    """Patterns are computed, and so can be read and changed, until the block ends, however it ends;
+    other kinds of attention do not compute them."""
+    before = model.config._attn_implementation
+    if before in (EAGER, EAGER_WITH_FUNCTIONS):
+        yield
+        return
+    model.set_attn_implementation(EAGER)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
 
 
 def attach_to_pattern(
