@@ -14,6 +14,7 @@ from coemerge.interventions.attention import attach_to_pattern
 from coemerge.interventions.sites import Site
 
 Function = Callable[[Tensor], Tensor]
+Projection = Callable[[Function, Tensor], Tensor]
 Detach = Callable[[], None]
 
 
@@ -40,6 +41,25 @@ def attach(modules: ModuleMap, site: Site, function: Function) -> Detach:
         case "logits":
             return _on_logits(modules.model, function)
     raise AssertionError(f"site {site} has no place")
+
+
+def attach_to_projection(modules: ModuleMap, layer: int, projection: Projection) -> Detach:
+    """Computes a down-projection as ``projection(project, x)`` instead of ``project(x)``, x
+    [B,T,m], until the result is called; nested ones are undone in reverse order.
+
+    It lies inside all hooks: as if the module had other weights, x is what every function at
+    ``mlp_act`` has left, whenever it was attached, and ``mlp_out`` is what came of it.
+    """
+    module: Any = modules.down_projection(layer)
+    project, before = module.forward, module.__dict__.get("forward")
+    module.forward = lambda x: projection(project, x)
+
+    def detach() -> None:
+        del module.forward
+        if before is not None:
+            module.forward = before
+
+    return detach
 
 
 def _on_input(module: nn.Module, function: Function) -> Detach:
