@@ -9,7 +9,8 @@ Reading order: ``architecture`` (where things lie in each architecture, the tabl
 ``sites`` (the names of activations), ``hooks`` (``intervene``, the one mechanism), ``placement``
 and ``attention`` (how a function gets to its site), ``capture`` (reading, and means over a
 reference set), ``positions`` and ``blend`` (one gate: ablate, patch, freeze), ``gates`` (all gates
-of a model at once, a mask per batch row), ``edits`` and ``weight_edits`` (other weights for a
-while, or an edit per batch row; ``row_blocks`` groups the rows), ``guard`` (a model is left as it
-was found), ``speed`` (faster kernels for a while).
+of a model at once, a mask per batch row), ``scaling`` (neurons and attention times a factor),
+``edits`` and ``weight_edits`` (other weights for a while, or an edit per batch row; ``row_blocks``
+groups the rows), ``guard`` (a model is left as it was found), ``speed`` (faster kernels for a
+while).
 """
