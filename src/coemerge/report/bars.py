@@ -49,9 +49,16 @@ def grouped_bars(
             places[str(row.group), name] = (float(middle), width)
             if numbers:
                 top = np.nanmax([row.value, row.high, 0.0])
-                axes.text(middle, top + 0.012, f"{100 * row.value:.0f}", ha="center", va="bottom",
-                          fontsize=7.5)  # fmt: skip
+                told = f"{round(100 * row.value) + 0:.0f}".replace("-", "−")
+                axes.text(middle, top + 0.012, told, ha="center", va="bottom", fontsize=7.5)
     axes.set_xticks(range(len(groups)))
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.axhline(0, color="#333333", linewidth=0.8, zorder=4)
     return places
+
+
+def tick(axes: Axes, place: tuple[float, float], value: float, label: str) -> None:
+    """A black line across the bar at ``place`` (middle and width)."""
+    middle, width = place
+    axes.plot([middle - 0.5 * width, middle + 0.5 * width], [value] * 2, color="black",
+              linewidth=2.2, zorder=5, label=label)  # fmt: skip

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coemerge.report.bars import BarStyle, grouped_bars
+from coemerge.report.bars import BarStyle, grouped_bars, tick
 from coemerge.report.plotting import legend_beside, percent_axis, plain_spines, tasks_in_order
 from coemerge.report.published import PUBLISHED_REASONING
 from coemerge.report.results import Results, pick
@@ -66,8 +66,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, masks: list[str], published: bool) ->
             continue
         middle, width = places[str(row.group), str(row.series)]
         if np.isfinite(row.floor):
-            axes.plot([middle - 0.5 * width, middle + 0.5 * width], [row.floor] * 2, color="black",
-                      linewidth=2.2, zorder=5, label=_FLOOR)  # fmt: skip
+            tick(axes, (middle, width), row.floor, _FLOOR)
         if published and (row.group, row.series) in PUBLISHED_REASONING:
             low, high = PUBLISHED_REASONING[str(row.group), str(row.series)]
             axes.bar(middle, high - low, width, bottom=low, fill=False, edgecolor="#444444",

@@ -1,5 +1,7 @@
 """How a finding is worded: a headline in bold, then sentences; shares with their intervals."""
 
+import math
+
 from coemerge.report.markup import Html, element, interval, join
 from coemerge.report.results import Row
 
@@ -14,6 +16,11 @@ def share(row: Row) -> str:
     return interval(row.get("value"), row.get("low"), row.get("high"), percent=True)
 
 
+def change(row: Row, value: str = "value") -> str:
+    """The same of a column that may be negative: ``−62.0 % [−68.0, −56.0]``."""
+    return share({**row, "value": row.get(value)}).replace("-", "−")
+
+
 def surely_above(row: Row, bound: float) -> bool:
     """By its interval; never without one."""
     return row.get("low") is not None and row["low"] > bound
@@ -21,3 +28,14 @@ def surely_above(row: Row, bound: float) -> bool:
 
 def surely_below(row: Row, bound: float) -> bool:
     return row.get("high") is not None and row["high"] < bound
+
+
+def surely_less(one: Row, other: Row) -> bool:
+    """Whether all of the first interval lies below all of the second."""
+    return surely_below(one, _end(other, "low"))
+
+
+def _end(row: Row, name: str) -> float:
+    """An end of its interval; the value where there is none."""
+    bound = row.get(name)
+    return float(row["value"] if bound is None or math.isnan(bound) else bound)

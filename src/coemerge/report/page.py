@@ -14,6 +14,7 @@ from coemerge.report.markup import Html, element, join, number, table, to_html
 from coemerge.report.page_style import PAGE
 from coemerge.report.picture import clear_figures, figures
 from coemerge.report.published import ARMS, STUDIES, UNKNOWN_ARM
+from coemerge.report.query_localization import query_localization
 from coemerge.report.results import USUAL_RULE, Results, Row, code_version, pick, read_results
 from coemerge.report.side_by_side import side_by_side, waiting
 from coemerge.report.verdict import verdict
@@ -79,6 +80,7 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
         _section("Figures", figures(results, PICTURES, drawn)),
         _section("Where each fact lives", localization(results, drawn)),
         _section("Does reasoning reach other formats?", chain_of_thought(results, drawn)),
+        _section("Are neurons of the fact or of the query?", query_localization(results, drawn)),
         _section("Other models and settings", beside),
         _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),

@@ -17,7 +17,7 @@ from coemerge.report.style import save_figure
 @dataclass(frozen=True, slots=True)
 class Picture:
     """``rows`` are what it draws: without any it is left out. The first of ``tables`` must be
-    there, others add to the picture."""
+    there, others add to the picture. ``says`` tells its main numbers in words, empty for none."""
 
     name: str
     title: str
@@ -25,6 +25,7 @@ class Picture:
     tables: tuple[str, ...]
     rows: Callable[[Results], pd.DataFrame]
     draw: Callable[[Results], Figure]
+    says: Callable[[Results], str] | None = None
 
 
 def pictures_of(results: Results, pictures: Sequence[Picture]) -> list[Picture]:
@@ -54,10 +55,12 @@ def _figure(results: Results, picture: Picture, directory: Path) -> Html:
         save_figure(picture.draw(results), directory, picture.name)
     drawn = inline_svg((directory / f"{picture.name}.svg").read_text("utf-8"), picture)
     used = [name for name in picture.tables if name in results.tables]
+    told = picture.says(results) if picture.says else ""
     origin = f"From {', '.join(f'{name}.parquet' for name in used)}; {_code(results, used)}."
     return element(
         "figure",
         element("h3", picture.title),
+        element("p", told) if told else "",
         element("div", drawn, class_="scroll", tabindex="0"),
         element("figcaption", picture.caption, " ", element("span", origin, class_="origin")),
     )

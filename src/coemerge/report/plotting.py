@@ -83,7 +83,9 @@ def by_seed(frame: pd.DataFrame, value: str) -> pd.DataFrame:
 
 def percent_axis(axes: Axes, label: str, which: str = "y") -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{round(100 * x, 1) + 0:g} %"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda x, _: f"{round(100 * x, 1) + 0:g} %".replace("-", "−"))
+    )
     axis.set_label_text(label)
 
 

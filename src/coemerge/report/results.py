@@ -24,6 +24,10 @@ TABLES: dict[str, tuple[str, ...]] = {  # what the page uses, by study
         "order_effect",
     ),
     "chain_of_thought": ("cot_drops",),
+    "query_localization": (
+        "consistency", "consistency_means", "class_shares", "mapping_effects", "synapse_effects",
+        "edit_scores", "consistent_choice", "wording_effects", "neuron_maps",
+    ),
 }  # fmt: skip
 RUN_TABLES = ("localization", "localization_overlaps")  # what training measured, of one run
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint

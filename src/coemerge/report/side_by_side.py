@@ -3,6 +3,7 @@
 import pandas as pd
 
 from coemerge.report.findings_masks import overlap_means
+from coemerge.report.findings_queries import score_controls, share_controls
 from coemerge.report.markup import Html, element, interval, join, lines, number, points
 from coemerge.report.published import PUBLISHED, Published
 from coemerge.report.results import Results, Row, nulls_of, pick
@@ -16,6 +17,9 @@ _NOTES = {  # by study, where it was run
     "shares of the accuracy before, recovery is one of what corrupted prompts lose.",
     "chain_of_thought": "n of P1-g and P1-h: facts. Their drops are differences of accuracies; "
     "floor: what random units of equal size cost, taken in the same way.",
+    "query_localization": "n of P3-a and P3-b: facts. Gains of P3-b are differences of the same "
+    "facts' Avg: the mean of Rel and Gen, the edited and the fact's other queries that follow, and "
+    "Loc, unrelated queries that stay.",
 }
 _FOLDS = {
     "seen": "The same with option sets that training showed together",
@@ -175,6 +179,8 @@ def _controls(results: Results, published: Published) -> Html:
         "P1-a": _failure_nulls,
         "P1-b": _interaction_controls,
         "P1-f": _overlap_controls,
+        "P3-a": share_controls,
+        "P3-b": score_controls,
     }.get(published.id)
     found = measured(results) if measured else []
     return lines([*found, element("small", published.controls)])
