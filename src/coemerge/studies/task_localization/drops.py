@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from coemerge.studies.shared.means import Rows, means
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
-from coemerge.studies.task_localization.frames import Rows, means
 
 
 def drop_matrix(effects: pd.DataFrame, config: TaskLocalizationConfig) -> Rows:

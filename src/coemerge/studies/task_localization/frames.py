@@ -1,17 +1,13 @@
-"""All masks and effects of all runs, one row each, and means over facts with intervals."""
+"""All masks and effects of all runs, one row each."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from coemerge.localization.trained import LOSS_TERMS, TrainedMasks
-from coemerge.statistics.resampling import hierarchical_bootstrap
-from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.studies.task_localization.localize import Localized
 
-Rows = list[dict[str, Any]]
 _MASK = ["fact_id", "mask_task"]
 
 
@@ -72,36 +68,3 @@ def all_units(runs: Sequence[Localized]) -> pd.DataFrame:
                     )
                 )
     return pd.concat(frames, ignore_index=True)
-
-
-def means(
-    frame: pd.DataFrame,
-    keys: Sequence[str],
-    value: str,
-    config: TaskLocalizationConfig,
-) -> Rows:
-    """Of every group by ``keys``: the mean of ``value`` over facts (first within a fact), its SD
-    across them, and an interval over seeds and facts (columns seed, fact_id). Undefined values are
-    left out; groups without any are not there."""
-    defined = frame.dropna(subset=[value])
-    rows: Rows = []
-    for key, group in defined.groupby(list(keys), sort=False):
-        of_fact = group.groupby(["seed", "fact_id"])[value].mean()
-        samples = [facts.to_numpy(float) for _, facts in of_fact.groupby("seed")]
-        found = hierarchical_bootstrap(samples, seed=config.seed, draws=config.bootstrap_draws)
-        named = dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
-        rows.append(
-            {
-                **named,
-                value: found.mean,
-                "sd": found.sd,
-                "low": found.low,
-                "high": found.high,
-                "n": found.n,
-            }
-        )
-    return rows
-
-
-def without_sd(rows: Rows) -> Rows:
-    return [{name: value for name, value in row.items() if name != "sd"} for row in rows]

@@ -3,8 +3,8 @@
 import pandas as pd
 from scipy.stats import spearmanr
 
+from coemerge.studies.shared.means import Rows, means, without_sd
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
-from coemerge.studies.task_localization.frames import Rows, means, without_sd
 
 _KEYS = ["seed", "fact_id", "task"]
 

@@ -14,8 +14,8 @@ from coemerge.statistics.entanglement import (
     jaccard_matrix,
     overlap_entanglement,
 )
+from coemerge.studies.shared.means import Rows, means, without_sd
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
-from coemerge.studies.task_localization.frames import Rows, means, without_sd
 from coemerge.studies.task_localization.localize import Localized
 
 

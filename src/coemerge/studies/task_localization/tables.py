@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from coemerge.studies.shared.means import Rows
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.studies.task_localization.drops import drop_matrix, mask_measures
-from coemerge.studies.task_localization.frames import Rows, all_effects, all_masks, all_units
+from coemerge.studies.task_localization.frames import all_effects, all_masks, all_units
 from coemerge.studies.task_localization.localize import Localized
 from coemerge.studies.task_localization.order import order_rows
 from coemerge.studies.task_localization.sharing import entanglement_rows, layer_rows, overlap_rows
