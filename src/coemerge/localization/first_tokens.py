@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.guard import unchanged
+from coemerge.interventions.speed import fast_passes
 from coemerge.scoring.forward import equal_batches, keep_logits
 
 Ids = Sequence[Sequence[int]]
@@ -25,6 +26,7 @@ def undisturbed(model: nn.Module) -> Iterator[torch.device]:
     device = next(model.parameters()).device
     with (
         unchanged(model, weights="unchecked"),
+        fast_passes(model),
         torch.autocast(device.type, enabled=False),
         torch.no_grad(),
     ):
