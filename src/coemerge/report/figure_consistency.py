@@ -38,7 +38,8 @@ def draw_consistency(
     panels = figure.subplots(
         len(kinds), 2, squeeze=False, sharey=True, gridspec_kw={"width_ratios": widths}
     )
-    figure.suptitle("How alike are the neurons of a fact's queries?")
+    by = LOCALISERS.get(facts["localiser"].iloc[0], "one localiser")
+    figure.suptitle(f"How alike are the neurons of a fact's queries, by {by}?")
     for line, kind in zip(panels, kinds, strict=True):
         own = facts[facts["sets"] == kind]
         told = means[(means["sets"] == kind) & (means["measure"] == "cs2")] if len(means) else means

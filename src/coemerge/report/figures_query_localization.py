@@ -38,7 +38,7 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         "query_consistency",
         "How alike the neurons of a fact's queries are",
-        "Each point is a fact (of a seed), by integrated gradients. CS2 grows with the number of "
+        "Each point is a fact (of a seed). CS2 grows with the number of "
         "queries and with the size of sets: compare with the nulls and with equally many neurons, "
         "not with other papers. Other facts: the same wordings, each of another fact of the "
         "relation; where these are as high, neurons are the relation's. One query behind other "

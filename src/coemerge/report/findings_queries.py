@@ -35,11 +35,12 @@ def query_finding(results: Results) -> Html:
     if not row:
         return Html("")
     floor = share_row(results, row["localiser"], "context")
-    behind = f", {_share(floor)} of one query behind other texts" if floor else ""
+    told = f"{_share(row)} of {number(row['n'])} facts are inconsistent {under} (static threshold)"
+    if floor:
+        told += f", {_share(floor)} when the words of the query stay and others precede it"
     return finding(
-        f"{_most(row)}:",
-        f"{_share(row)} of {number(row['n'])} facts are inconsistent {under} (static "
-        f"threshold){behind}.",
+        f"{_most(row, floor)}:",
+        f"{told}.",
         "Published: 77 % in a far larger model, less in GPT-2.",
         whose(results),
     )
@@ -53,8 +54,11 @@ def _of_one(results: Results) -> Row:
     return share_row(results, localiser)
 
 
-def _most(row: Row) -> str:
+def _most(row: Row, floor: Row) -> str:
+    """``floor``: the same with one query behind other texts, where it was measured."""
     if row.get("low", math.nan) > 0.5:
+        if floor and not surely_less(_valued(floor), _valued(row)):
+            return "Most facts have other neurons in every query, whether or not its words change"
         return "Most facts have other neurons when asked in other words"
     if row.get("high", math.nan) < 0.5:
         return "Most facts keep neurons when asked in other words"
@@ -94,7 +98,8 @@ def consistency_says(results: Results) -> str:
         for name, words in _NULLS.items()
         if (null := mean_row(results, name))
     ]
-    told = f"Mean CS2 of {number(row['n'])} facts ({set_sizes(results)}): {_plain(row)}"
+    by = LOCALISERS.get(row["localiser"], row["localiser"])
+    told = f"Mean CS2 of {number(row['n'])} facts by {by} ({set_sizes(results)}): {_plain(row)}"
     return f"{told}{''.join(nulls)}. {whose(results)} {_beyond_context(results)}".strip()
 
 
@@ -137,7 +142,7 @@ def score_controls(results: Results) -> list[str]:
 
 def _averages(frame: pd.DataFrame, edit: str) -> str:
     parts = [
-        f"{name} {_share({**row, 'share': row['value']})}"
+        f"{name} {share(row)}"
         for name in EDITED
         if (row := first(pick(frame, edit=edit, cls=ALL, neurons=name, measure="avg")))
     ]
@@ -145,7 +150,11 @@ def _averages(frame: pd.DataFrame, edit: str) -> str:
 
 
 def _share(row: Row) -> str:
-    return share({**row, "value": row["share"]})
+    return share(_valued(row))
+
+
+def _valued(row: Row) -> Row:
+    return {**row, "value": row["share"]}
 
 
 def _plain(row: Row) -> str:

@@ -68,10 +68,12 @@ def _figure(results: Results, picture: Picture, directory: Path) -> Html:
 
 def inline_svg(text: str, picture: Picture) -> Html:
     """The drawing without what only a file of its own needs; ids get the figure's name, as several
-    drawings share a page."""
+    drawings share a page. Equal images have equal ids, and nothing refers to them: they lose
+    theirs."""
     svg = text[text.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
+    svg = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", svg)
     prefix = f"{picture.name}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = svg.replace('xlink:href="#', f'href="#{prefix}').replace("url(#", f"url(#{prefix}")

@@ -8,7 +8,7 @@ from coemerge.report.findings import share
 from coemerge.report.findings_queries import set_sizes
 from coemerge.report.markup import Html, element, join, number, table
 from coemerge.report.picture import figures
-from coemerge.report.query_rows import CONTROLS, LOCALISERS, SETS, share_row
+from coemerge.report.query_rows import CONTROLS, LOCALISERS, OTSU, SETS, STATIC, share_row
 from coemerge.report.results import Results, Row
 
 _LEAD = (
@@ -27,7 +27,7 @@ _CAVEATS = (
     "Neurons of a query that differ from those of another may still do the same: sets are cut at a "
     "share of the strongest neuron.",
 )
-_THRESHOLDS = ("0.1", "0.2", "0.3", "otsu")
+_THRESHOLDS = ("0.1", "0.2", STATIC, OTSU)
 
 
 def query_localization(results: Results, directory: Path) -> Html:
@@ -92,7 +92,7 @@ def _share_line(
     return (
         SETS[sets],
         LOCALISERS[localiser],
-        f"{cut} (Otsu)" if threshold == "otsu" else cut if cut != "–" else threshold,
+        threshold if cut == "–" else f"{cut} (Otsu)" if threshold == OTSU else cut,
         *[_value(found[control]) for control in CONTROLS],
         f"{number(row['cs2_consistent'])} / {number(row['cs2_inconsistent'])}",
         _welch(row),
