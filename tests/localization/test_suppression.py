@@ -77,6 +77,12 @@ def test_empty_sets_and_factor_one_change_nothing():
         torch.testing.assert_close(found, torch.zeros(len(ROWS)), rtol=0, atol=BATCHED)
 
 
+def test_no_rows_are_no_work():
+    assert change_of_probability(
+        shared_model("gpt2"), PROMPTS, ANSWERS, NEURONS[:0], torch.tensor([]), 0.0
+    ).shape == (0,)
+
+
 def test_the_untouched_model_is_asked_once_per_prompt():
     """Of the prompts that rows ask: two of 5 tokens and one of 3, for five rows and one."""
     model, n_rows = shared_model("gpt2"), []

@@ -11,4 +11,8 @@ its own), ``stopping`` and ``masks`` (the training), ``trained`` (its result), `
 (``train_masks``: what fits memory, and is never trained twice); then ``answering``, ``controls``,
 ``metrics`` and ``effects`` (``evaluate_masks``: what masks do to held-out answers). ``selection``
 chooses facts and phrasings before all that.
+
+Which neurons and which attention a single query relies on (methods 5.4): ``first_tokens`` (the
+probability of an answer meanwhile), ``suppression`` (neurons times a factor), ``synapses`` (columns
+of attention, and those of an unrelated query).
 """

@@ -41,7 +41,7 @@ def change_of_probability(
     answers.
     """
     first_tokens = checked_first_tokens(prompts, answers)
-    prompt_of_row = torch.as_tensor(prompt_of_row).cpu()
+    prompt_of_row = torch.as_tensor(prompt_of_row, dtype=torch.long).cpu()
     check_neurons(model, neurons, len(prompt_of_row))
     if positions not in ("last", "all"):
         raise ValueError(f"positions={positions!r}: must be last or all")
