@@ -22,6 +22,7 @@ from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chance
 from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
+from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
@@ -30,6 +31,7 @@ WANDB_MODES = ("offline", "online", "disabled")
 _CHECKS: dict[str, Callable[..., Any]] = {
     "chain_of_thought": ChainOfThoughtConfig,
     "co_emergence": CoEmergenceConfig,
+    "query_localization": QueryLocalizationConfig,
     "task_localization": TaskLocalizationConfig,
 }
 
@@ -88,7 +90,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         if study not in _CHECKS or _needs_of_run(study):
             raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
         world = str((choices or {}).get("world") or "")
-        series = [_elsewhere(config, settings.get("tasks"), analyses, world)]
+        series = [_elsewhere(config, _asked(settings), analyses, world)]
         directories, out = [], analyses / series[0].name
     else:
         directories = _directories(config, needs_runs=study in _CHECKS)
@@ -143,6 +145,12 @@ def _listed(value: Any) -> list[str]:
     """A key that takes one name or several."""
     values = value if isinstance(value, list) else [value]
     return [str(v) for v in values if v is not None]
+
+
+def _asked(settings: Mapping[str, Any]) -> list[str] | None:
+    """The task formats that a study names, one or several; None for all."""
+    one = settings.get("task")
+    return settings.get("tasks") if one is None else [one]
 
 
 def _directories(config: AnalyzeConfig, needs_runs: bool) -> list[Path]:

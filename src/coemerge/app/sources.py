@@ -19,6 +19,7 @@ from coemerge.app.run_directory import read_run_manifest
 from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.dataset import open_dataset
 from coemerge.corpus.records import write_prompts
+from coemerge.interventions.architecture import LAYOUTS
 from coemerge.lm.base import CONTEXT_KEYS
 from coemerge.lm.series import Member
 from coemerge.prompts.encoding import Encoder
@@ -59,15 +60,9 @@ class Source:
 
 
 def open_source(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
-    """Raises ValueError naming what is missing or was changed; scores nothing."""
-    source = _of_run if series.run else _elsewhere
-    opened = source(series, paraphrases, tasks)
-    unknown = set(tasks or ()) - set(opened.tasks)
-    if unknown:
-        raise ValueError(
-            f"study.tasks: {series.name} is not asked {', '.join(sorted(unknown))}, but "
-            f"{', '.join(opened.tasks)}"
-        )
+    """For studies that compare task formats. Raises ValueError naming what is missing or was
+    changed; scores nothing."""
+    opened = open_questions(series, paraphrases, tasks)
     if len(opened.tasks) < 2:
         raise ValueError(f"{series.name} is asked {opened.tasks}: it takes two tasks")
     frame = opened.questions.fresh.select(["fact_id", "task", "template_id"]).to_pandas()
@@ -77,6 +72,19 @@ def open_source(series: Series, paraphrases: int, tasks: Sequence[str] | None) -
         raise ValueError(
             f"{series.name}: {fact} has {asked.min()} held-out paraphrase in {task}; the study "
             "needs two: train with prompts.n_held_out=3, or leave the task out (study.tasks)"
+        )
+    return opened
+
+
+def open_questions(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
+    """Raises ValueError for tasks that are not asked, and naming what is missing or was changed."""
+    source = _of_run if series.run else _elsewhere
+    opened = source(series, paraphrases, tasks)
+    unknown = set(tasks or ()) - set(opened.tasks)
+    if unknown:
+        raise ValueError(
+            f"study.tasks: {series.name} is not asked {', '.join(sorted(unknown))}, but "
+            f"{', '.join(opened.tasks)}"
         )
     return opened
 
@@ -104,6 +112,56 @@ def spread(members: list[Member], n: int | None) -> list[Member]:
         return members
     picked = np.unique(np.linspace(0, len(members) - 1, n).round().astype(int))
     return [members[i] for i in picked]
+
+
+def check_seeds(sources: list[Source]) -> None:
+    """Raises ValueError for two runs of one seed: rows of tables are told apart by the seed."""
+    for source in sources:
+        same = [other.run_id for other in sources if other.seed == source.seed]
+        if len(same) > 1:
+            raise ValueError(
+                f"run: {' and '.join(same)} have the same seed, {source.seed}: analyse them one "
+                "by one"
+            )
+
+
+def check_facts(source: Source, facts: Sequence[str] | None) -> None:
+    """Raises ValueError for facts asked for by name that there are not."""
+    known = set(source.facts["fact_id"])
+    unknown = [fact for fact in facts or () if fact not in known]
+    if unknown:
+        raise ValueError(
+            f"study.facts: {', '.join(map(repr, unknown))}: not among the {len(known)} facts of "
+            f"{source.run_id}, such as {', '.join(map(repr, source.facts['fact_id'][:3]))}"
+        )
+
+
+def check_architecture(checkpoint: Path) -> None:
+    """Raises ValueError, before weights are read, for one that interventions do not know."""
+    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
+    model_type = config.get("model_type")
+    if model_type not in LAYOUTS:
+        raise ValueError(
+            f"{checkpoint}: interventions do not know the architecture {model_type!r}, only "
+            f"{', '.join(sorted(LAYOUTS))}: add it to LAYOUTS in "
+            "src/coemerge/interventions/architecture.py"
+        )
+
+
+def member_at(source: Source, step: int | None) -> Member:
+    """The checkpoint of a step, None for the last. Raises ValueError naming the nearest."""
+    members = source.series.members
+    if step is None:
+        return members[-1]
+    found = [member for member in members if member.step == step]
+    if not found:
+        steps = np.array([member.step for member in members])
+        nearest = members[int(np.abs(steps - step).argmin())].step
+        raise ValueError(
+            f"study.checkpoint: {source.run_id} has no checkpoint of step {step}; the nearest is "
+            f"that of step {nearest}"
+        )
+    return found[0]
 
 
 def _scorer(source: Source, device: str) -> SeriesScorer:

@@ -1,16 +1,20 @@
 """``study=task_localization``: opens models, localizes their facts, writes tables and report."""
 
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 
 from coemerge.app.analysis import Analysis
-from coemerge.app.sources import Source, open_source
+from coemerge.app.sources import (
+    Source,
+    check_architecture,
+    check_facts,
+    check_seeds,
+    member_at,
+    open_source,
+)
 from coemerge.app.studies import report
 from coemerge.app.study_results import tell, track, write_results
-from coemerge.interventions.architecture import LAYOUTS
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -33,8 +37,9 @@ def task_localization(analysis: Analysis) -> None:
     sources = [open_source(s, 2, config.tasks) for s in analysis.series]
     check_seeds(sources)
     for source in sources:
-        check_facts(source, config)
-    members = [_member(source, config.checkpoint) for source in sources]
+        check_facts(source, config.facts)
+        _candidates(source, config)
+    members = [member_at(source, config.checkpoint) for source in sources]
     for member in members:
         check_architecture(member.directory)
     device = detect_machine(analysis.device).accelerator
@@ -50,56 +55,6 @@ def task_localization(analysis: Analysis) -> None:
     tell(summary, analysis.out / "results" / STUDY, times, note)
     report(analysis)
     track(analysis, STUDY, sources, localization_metrics(tables, config.mask_config.reference))
-
-
-def check_seeds(sources: list[Source]) -> None:
-    """Raises ValueError for two runs of one seed: rows of tables are told apart by the seed."""
-    for source in sources:
-        same = [other.run_id for other in sources if other.seed == source.seed]
-        if len(same) > 1:
-            raise ValueError(
-                f"run: {' and '.join(same)} have the same seed, {source.seed}: analyse them one "
-                "by one"
-            )
-
-
-def check_facts(source: Source, config: TaskLocalizationConfig) -> None:
-    """Raises ValueError for facts asked for by name that there are not, or arms without facts."""
-    known = set(source.facts["fact_id"])
-    unknown = [fact for fact in config.facts or () if fact not in known]
-    if unknown:
-        raise ValueError(
-            f"study.facts: {', '.join(map(repr, unknown))}: not among the {len(known)} facts of "
-            f"{source.run_id}, such as {', '.join(map(repr, source.facts['fact_id'][:3]))}"
-        )
-    _candidates(source, config)
-
-
-def check_architecture(checkpoint: Path) -> None:
-    """Raises ValueError, before weights are read, for one that interventions do not know."""
-    config = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))
-    model_type = config.get("model_type")
-    if model_type not in LAYOUTS:
-        raise ValueError(
-            f"{checkpoint}: interventions do not know the architecture {model_type!r}, only "
-            f"{', '.join(sorted(LAYOUTS))}: add it to LAYOUTS in "
-            "src/coemerge/interventions/architecture.py"
-        )
-
-
-def _member(source: Source, step: int | None) -> Member:
-    members = source.series.members
-    if step is None:
-        return members[-1]
-    found = [member for member in members if member.step == step]
-    if not found:
-        steps = np.array([member.step for member in members])
-        nearest = members[int(np.abs(steps - step).argmin())].step
-        raise ValueError(
-            f"study.checkpoint: {source.run_id} has no checkpoint of step {step}; the nearest is "
-            f"that of step {nearest}"
-        )
-    return found[0]
 
 
 def _localized(

@@ -39,3 +39,9 @@ def localization(task: str, measure: str) -> str:
 def localization_overlap(task: str, other_task: str) -> str:
     """Mean Jaccard overlap of a fact's masks for two tasks."""
     return f"localization/overlap/{task}_{other_task}"
+
+
+def query_localization(group: str, name: str) -> str:
+    """Of the study of queries: ``group`` is inconsistent (a share of facts), cs2 or a kind of edit;
+    ``name`` a localiser, with its control, or whose neurons are edited."""
+    return f"query_localization/{group}/{name}"

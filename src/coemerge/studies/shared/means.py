@@ -49,5 +49,17 @@ def means(
     return rows
 
 
+def measured(
+    frame: pd.DataFrame, keys: Sequence[str], measures: Sequence[str], config: Draws
+) -> Rows:
+    """``means`` of several columns below each other: ``measure`` is the column, ``value`` its
+    mean."""
+    rows: Rows = []
+    for measure in measures:
+        long = frame.assign(value=frame[measure].astype(float), measure=measure)
+        rows += means(long, [*keys, "measure"], "value", config)
+    return rows
+
+
 def without_sd(rows: Rows) -> Rows:
     return [{name: value for name, value in row.items() if name != "sd"} for row in rows]

@@ -1,0 +1,83 @@
+"""``study=query_localization``: opens models, finds the neurons of their queries, writes tables and
+report."""
+
+import time
+from pathlib import Path
+
+from torch import Tensor
+
+from coemerge.app.analysis import Analysis
+from coemerge.app.sources import (
+    Source,
+    check_architecture,
+    check_facts,
+    check_seeds,
+    member_at,
+    open_questions,
+)
+from coemerge.app.studies import report
+from coemerge.app.study_results import tell, track, write_results
+from coemerge.lm.build import load_model
+from coemerge.lm.machine import detect_machine
+from coemerge.lm.series import Member
+from coemerge.studies.query_localization.config import QueryLocalizationConfig
+from coemerge.studies.query_localization.queries import Subject
+from coemerge.studies.query_localization.study import Studied, study_model
+from coemerge.studies.query_localization.summary import summary_rows
+from coemerge.studies.query_localization.tables import query_localization_tables
+from coemerge.studies.query_localization.text import cut, held_out_rows
+from coemerge.tracking.query_localization import query_localization_metrics
+
+STUDY = "query_localization"
+
+
+def query_localization(analysis: Analysis) -> None:
+    """On a run, on several seeds, or on models from elsewhere; of each one checkpoint."""
+    config = QueryLocalizationConfig(**analysis.settings)
+    started = time.perf_counter()
+    sources = [open_questions(s, config.k, config.tasks) for s in analysis.series]
+    check_seeds(sources)
+    for source in sources:
+        check_facts(source, config.facts)
+    members = [member_at(source, config.checkpoint) for source in sources]
+    for member in members:
+        check_architecture(member.directory)
+    device = detect_machine(analysis.device).accelerator
+    runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    studied = time.perf_counter()
+    tables = query_localization_tables(runs, config)
+    names = ", ".join(source.run_id for source in sources)
+    summary = summary_rows(tables, config, [source.seed for source in sources], names)
+    write_results(analysis, STUDY, sources, tables, summary)
+    times = {"models": studied - started, "edits and tables": time.perf_counter() - studied}
+    tell(summary, analysis.out / "results" / STUDY, times)
+    report(analysis)
+    track(analysis, STUDY, sources, query_localization_metrics(tables, config.threshold))
+
+
+def _studied(
+    source: Source, member: Member, config: QueryLocalizationConfig, device: str
+) -> Studied:
+    subject = Subject(
+        model=load_model(member.directory, device),
+        identity=member.identity,
+        seed=source.seed,
+        prompts=source.questions.prompts,
+        facts=source.facts[["fact_id", "relation", "arm", "detail"]],
+        text=_text(source, config),
+    )
+    try:
+        return study_model(subject, config, source.series.cache.parent / "neurons")
+    except ValueError as error:
+        raise ValueError(f"{source.run_id}: {error}") from error
+
+
+def _text(source: Source, config: QueryLocalizationConfig) -> Tensor | None:
+    """For perplexity: of the file that was named, or what training held out."""
+    if config.text is None:
+        return held_out_rows(source.questions.prompts, config.text_tokens, config.seed)
+    content = Path(config.text).read_text(encoding="utf-8")
+    rows = cut(list(source.questions.tokenizer(content)["input_ids"]), config.text_tokens)
+    if rows is None and config.text_tokens:
+        raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
+    return rows

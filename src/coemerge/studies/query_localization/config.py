@@ -1,0 +1,117 @@
+"""Settings of the study of query localization; free of heavy imports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coemerge.localization.attribution_config import METHODS, AttributionConfig
+from coemerge.prompts.tasks import get_task
+from coemerge.studies.shared.settings import check_lists, check_whole_numbers
+
+OTSU = "otsu"
+Threshold = float | str
+_LEAST = {
+    "k": 2,
+    "n_facts": 2,
+    "min_facts": 2,
+    "checkpoint": 0,
+    "top": 1,
+    "unrelated": 1,
+    "text_tokens": 0,
+    "bins": 1,
+    "bootstrap_draws": 1,
+    "seed": 0,
+}
+_SHARES = ("tau", "alpha", "dev_share")
+
+
+@dataclass(frozen=True)
+class QueryLocalizationConfig:
+    """``task``: the format whose wordings are queries; ``k``: queries per fact, all answered right.
+
+    ``arms``, ``facts``: whose; null for all. ``n_facts``: at most so many, relations taking turns;
+    ``min_facts``: fewer are refused. ``checkpoint``: an optimizer step, null for the last.
+    ``localisers``: see ``AttributionConfig.method``; ``localiser``: whose neurons are intervened
+    on. ``steps``, ``grid``: of ``joint``. ``tau``: share of a query's highest attribution that a
+    neuron needs; ``top``: equally many of every query instead. ``thresholds``: of cs2, numbers or
+    otsu, up to which a fact is inconsistent; ``threshold``: the one that makes classes.
+    ``alpha``: share of the highest score that a synapse needs. ``dev_share``: of facts on which
+    ``betas`` and ``taus`` of consistency-aware sets are chosen. ``lambdas``: of updates.
+    ``unrelated``: queries of other relations that an edit should leave alone. ``text``: a file for
+    perplexity, null for wordings and formats that training never showed; ``text_tokens`` of it,
+    0 for no perplexity. ``bins``: groups of neighbouring neurons in heat maps.
+    """
+
+    task: str = "completion"
+    k: int = 5
+    arms: Sequence[str] | None = None
+    facts: Sequence[str] | None = None
+    n_facts: int | None = 200
+    min_facts: int = 4
+    checkpoint: int | None = None
+    localisers: Sequence[str] = METHODS
+    localiser: str = "joint"
+    steps: int = 20
+    grid: str = "midpoint"
+    tau: float = 0.2
+    top: int = 20
+    thresholds: Sequence[Threshold] = (0.1, 0.2, 0.3, OTSU)
+    threshold: Threshold = 0.3
+    alpha: float = 0.3
+    dev_share: float = 0.3
+    betas: Sequence[float] = (0.0, 0.5, 1.0, 2.0)
+    taus: Sequence[float] = (0.1, 0.2, 0.3)
+    lambdas: Sequence[float] = (2.0, 2.0)
+    unrelated: int = 20
+    text: str | None = None
+    text_tokens: int = 1024
+    bins: int = 64
+    bootstrap_draws: int = 10_000
+    seed: int = 0
+
+    @property
+    def tasks(self) -> tuple[str]:
+        return (self.task,)
+
+    def attribution(self, method: str) -> AttributionConfig:
+        return AttributionConfig(method=method, steps=self.steps, grid=self.grid)
+
+    def check(self) -> None:
+        """Raises ValueError naming the key."""
+        check_lists(self, ("arms", "facts", "localisers", "thresholds", "betas", "taus"))
+        check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
+        get_task(self.task)
+        for name in _SHARES:
+            _check_share(f"study.{name}", getattr(self, name))
+        for tau in self.taus:
+            _check_share("study.taus", tau)
+        if not self.betas or not self.taus:
+            raise ValueError("study.betas and study.taus: name at least one value each")
+        if len(self.lambdas) != 2:
+            raise ValueError(f"study.lambdas: takes two numbers, got {list(self.lambdas)}")
+        for method in self.localisers:
+            AttributionConfig(method=method).check("study.localisers")
+        self.attribution("joint").check("study")
+        if self.localiser not in self.localisers:
+            raise ValueError(
+                f"study.localiser: {self.localiser!r} is not one of study.localisers, "
+                f"{', '.join(self.localisers)}"
+            )
+        self._check_thresholds()
+        if self.text is not None and not Path(self.text).is_file():
+            raise ValueError(f"study.text: there is no file {self.text}")
+
+    def _check_thresholds(self) -> None:
+        for threshold in self.thresholds:
+            if threshold != OTSU:
+                _check_share("study.thresholds", threshold)
+        if self.threshold not in self.thresholds:
+            raise ValueError(
+                f"study.threshold: {self.threshold!r} is not one of study.thresholds, "
+                f"{', '.join(map(str, self.thresholds))}"
+            )
+
+
+def _check_share(key: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ValueError(f"{key}: must be from 0 to below 1, got {value!r}")

@@ -1,0 +1,86 @@
+"""One model studied: everything that runs it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from coemerge.localization.neuron_sets import coarse_sets
+from coemerge.studies.query_localization.attributions import Attributions, find_neurons
+from coemerge.studies.query_localization.config import QueryLocalizationConfig
+from coemerge.studies.query_localization.consistency import fact_consistency
+from coemerge.studies.query_localization.edits import Editor, split, tried_settings
+from coemerge.studies.query_localization.mapping import mapping
+from coemerge.studies.query_localization.queries import Queries, Subject, choose_queries
+from coemerge.studies.query_localization.synapses import synapses, synapses_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """Of one model, rows without classes, which all models together decide. ``editor`` with its
+    ``dev`` and ``test`` facts edits once they are."""
+
+    subject: Subject
+    queries: Queries
+    found: Attributions
+    consistency: pd.DataFrame
+    mapping: pd.DataFrame
+    own_synapses: list[Tensor]
+    synapses: pd.DataFrame
+    editor: Editor
+    dev: np.ndarray
+    test: np.ndarray
+    tried: pd.DataFrame
+
+
+def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) -> Studied:
+    """Raises ValueError as ``choose_queries``. The model is left as found."""
+    queries = choose_queries(subject, config)
+    found = find_neurons(subject, queries, config, cache)
+    attribution = found.queries[config.localiser].float()
+    sets = coarse_sets(attribution, config.tau)
+    consistency = fact_consistency(queries, found, subject.seed, config)
+    columns = synapses_of(subject.model, queries, config)
+    editor = Editor(subject.model, queries, attribution, sets, config, subject.text)
+    dev, test = split(len(queries.facts), config)
+    return Studied(
+        subject=subject,
+        queries=queries,
+        found=found,
+        consistency=consistency,
+        mapping=mapping(subject.model, queries, attribution, sets, config.seed),
+        own_synapses=columns["own"],
+        synapses=synapses(subject.model, queries, sets, columns),
+        editor=editor,
+        dev=dev,
+        test=test,
+        tried=tried_settings(editor, dev),
+    )
+
+
+def set_rows(studied: Studied, config: QueryLocalizationConfig) -> pd.DataFrame:
+    """``NeuronSetsRecord``."""
+    queries, frames = studied.queries, []
+    for localiser, attribution in studied.found.queries.items():
+        values = attribution.float().flatten(0, 1)
+        row, layer, index = torch.nonzero(coarse_sets(values, config.tau), as_tuple=True)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "seed": studied.subject.seed,
+                    "fact_id": queries.facts["fact_id"].to_numpy()[queries.fact_of[row]],
+                    "template_id": queries.rows["template_id"].to_numpy()[row],
+                    "localiser": localiser,
+                    "layer": layer,
+                    "index": index,
+                    "attribution": values[row, layer, index],
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
