@@ -1,0 +1,117 @@
+"""The last token of a prompt, run again and again while nothing before it changes.
+
+What comes before the last token is computed once and kept as keys and values. Variants of the last
+token's run stand side by side as tokens of one row, all at the same position: each sees what comes
+before, and itself, but none of the others. So keys and values are neither computed nor copied per
+variant.
+
+Axes: B prompts of equal length, C variants of each, T tokens, L layers, m neurons of a layer, d
+residual width, H heads, V vocabulary.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import DynamicCache
+
+from coemerge.interventions.architecture import ModuleMap
+from coemerge.interventions.capture import capture
+from coemerge.interventions.hooks import intervene
+from coemerge.interventions.late_start import start_at
+from coemerge.interventions.sites import Site
+from coemerge.scoring.forward import keep_logits
+
+_SLIDING = "sliding_attention"
+
+
+class LastPosition:
+    """P(answer token | prompt) as a function of neurons at the prompt's last position.
+
+    ``ids`` [B,T] with T at least 1; ``targets`` [B]: the answer tokens. The model must be in eval
+    mode and stay the same. ``activations``: per layer ``mlp_act`` [B,m] of the untouched run.
+    """
+
+    def __init__(self, model: nn.Module, ids: Tensor, targets: Tensor) -> None:
+        self._model, self._targets = model, targets
+        self._last, self._n_before = ids[:, -1:], ids.shape[1] - 1
+        self._layers = range(ModuleMap(model).n_layers)
+        with torch.no_grad():
+            self._keys_values = self._run_before(ids[:, :-1])
+            neurons, residuals = self._sites("mlp_act"), self._sites("resid_pre")
+            with capture(model, neurons + residuals) as seen:
+                self._probability(1)
+        self.activations = [seen[site][:, 0] for site in neurons]
+        self._residuals = [seen[site] for site in residuals]
+
+    def with_neurons(self, layer: int, values: Tensor) -> Tensor:
+        """Probabilities [B,C] with all neurons of one layer set to ``values`` [B,C,m].
+
+        All other layers respond as they would; gradients flow to ``values``.
+        """
+        site = Site("mlp_act", layer)
+        with (
+            start_at(self._model, layer, self._residuals[layer]),
+            intervene(self._model, {site: lambda _: values}),
+        ):
+            return self._probability(values.shape[1], layer)
+
+    def with_shift(self, shift: Tensor) -> Tensor:
+        """Probabilities [B] with ``shift`` [B,L,m] added to the neurons of all layers at once."""
+        functions = {
+            site: (lambda x, layer=layer: x + shift[:, layer, None])
+            for layer, site in enumerate(self._sites("mlp_act"))
+        }
+        with intervene(self._model, functions):
+            return self._probability(1)[:, 0]
+
+    def _sites(self, name: str) -> list[Site]:
+        return [Site(name, layer) for layer in self._layers]
+
+    def _run_before(self, ids: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values [B,H,T-1,d_h] of each layer; none for prompts of one token."""
+        if not self._n_before:
+            return []
+        # without a configuration, layers of sliding attention keep all keys: see _mask
+        cache: Any = DynamicCache()
+        options = keep_logits(self._model, 1)
+        self._model(input_ids=ids, past_key_values=cache, use_cache=True, **options)
+        return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _probability(self, n_variants: int, first_layer: int = 0) -> Tensor:
+        """[B,C] of C runs of the last token, as they are changed by whoever intervenes."""
+        cache = DynamicCache()  # a pass adds to its cache, so each has its own
+        for layer in self._layers[first_layer:] if self._keys_values else ():
+            cache.update(*self._keys_values[layer], layer)
+        position = torch.full((1, n_variants), self._n_before, device=self._last.device)
+        logits = self._model(
+            input_ids=self._last.expand(-1, n_variants),
+            position_ids=position,
+            attention_mask=self._masks(n_variants),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits.float()
+        targets = self._targets[:, None].expand(-1, n_variants)
+        surprise = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return (-surprise).exp().view_as(targets)
+
+    def _masks(self, n_variants: int) -> Any:
+        """What is added to attention scores, by the layers' kind where the model has two kinds."""
+        config: Any = self._model.config
+        everything = self._mask(n_variants, self._n_before + 1)
+        if _SLIDING not in (getattr(config, "layer_types", None) or ()):
+            return everything
+        return {
+            "full_attention": everything,
+            _SLIDING: self._mask(n_variants, config.sliding_window),
+        }
+
+    def _mask(self, n_variants: int, window: int) -> Tensor:
+        """[1,1,C,T-1+C]: 0 at the last ``window`` positions, the variant's own included."""
+        device, dtype = self._last.device, next(self._model.parameters()).dtype
+        before = torch.arange(self._n_before, device=device) > self._n_before - window
+        own = torch.eye(n_variants, dtype=torch.bool, device=device)
+        visible = torch.cat((before.expand(n_variants, -1), own), 1)
+        mask = torch.zeros(visible.shape, dtype=dtype, device=device)
+        return mask.masked_fill(~visible, torch.finfo(dtype).min)[None, None]
