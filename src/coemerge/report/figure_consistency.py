@@ -33,7 +33,8 @@ def draw_consistency(
     per kind of sets, threshold -> its value."""
     kinds = [name for name in SETS if (facts["sets"] == name).any()]
     relations = sorted(set(facts["relation"]))
-    widths = [max(2.0, 0.85 * len(relations)), 0.95 * len(CONTROLS)]
+    wide = min(0.85 * len(relations), 4 + 0.35 * len(relations))
+    widths = [max(2.0, wide), 0.95 * len(CONTROLS)]
     figure = Figure(figsize=(sum(widths) + 3.6, 0.8 + 3.0 * len(kinds)), layout="constrained")
     panels = figure.subplots(
         len(kinds), 2, squeeze=False, sharey=True, gridspec_kw={"width_ratios": widths}

@@ -27,8 +27,12 @@ _SYNAPSES = {
     "unrelated/raw": BarStyle("control: synapses of another\nrelation's query", "#7F7F7F"),
     "unrelated/renormalised": BarStyle("the same, rows sum to 1", "#BDBDBD", "//"),
 }
-SCORES = {"rel": "edited query\n(Rel)", "gen": "fact's other\nqueries (Gen)",
-          "loc": "unrelated\nqueries (Loc)", "avg": "mean\n(Avg)"}  # fmt: skip
+SCORES = {
+    "rel": "edited\nquery\n(Rel)",
+    "gen": "fact's other\nqueries\n(Gen)",
+    "loc": "unrelated\nqueries\n(Loc)",
+    "avg": "mean\n(Avg)",
+}
 _BEFORE = "untouched model"
 _LARGE = 3.0  # changes of perplexity beyond this go on a logarithmic scale
 
@@ -82,7 +86,7 @@ def draw_edits(rows: pd.DataFrame) -> Figure:
     """A line per edit: scores of each class, then what it costs in perplexity."""
     edits = [name for name in EDITS if (rows["edit"] == name).any()]
     classes = classes_of(rows)
-    widths = [*[3.6] * len(classes), 2.0]
+    widths = [*[3.9] * len(classes), 2.0]
     figure = Figure(figsize=(sum(widths) + 3.6, 0.9 + 2.8 * len(edits)), layout="constrained")
     panels = figure.subplots(len(edits), len(widths), squeeze=False,
                              gridspec_kw={"width_ratios": widths})  # fmt: skip
@@ -92,6 +96,7 @@ def draw_edits(rows: pd.DataFrame) -> Figure:
         for axes, cls in zip(line, classes, strict=False):
             _scores(axes, own[own["cls"] == cls])
             axes.set_title(f"{EDITS[edit]}: {CLASS_STYLES[cls].label}\n{_facts(own, cls)}")
+            axes.tick_params(labelleft=axes is line[0])
         percent_axis(line[0], "share of queries")
         _perplexity(line[-1], own[own["measure"] == "ppl_change"], classes)
     legend_beside(figure, panels.ravel(), "neurons whose weights are changed")
@@ -119,6 +124,7 @@ def _perplexity(axes: Axes, rows: pd.DataFrame, classes: list[str]) -> None:
     grouped_bars(axes, frame, classes, EDITED, numbers=False)
     if len(rows) and rows["value"].max() > _LARGE:
         axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=min(-0.2, 1.2 * rows["low"].min()))
     axes.set_xticklabels([cls.replace(" ", "\n") for cls in classes], fontsize=8)
     axes.set_title("cost: change of\nperplexity")
     percent_axis(axes, "")
