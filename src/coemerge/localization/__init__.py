@@ -12,6 +12,10 @@ its own), ``stopping`` and ``masks`` (the training), ``trained`` (its result), `
 ``metrics`` and ``effects`` (``evaluate_masks``: what masks do to held-out answers). ``selection``
 chooses facts and phrasings before all that.
 
+And which neurons an answer is due to (methods 2.9): ``attribution_config``, ``paths`` (the
+integral along a path, of any function), ``last_position`` (a model as such a function),
+``knowledge_neurons`` (``attribute``: all neurons of many prompts), ``neuron_sets``.
+
 Which neurons and which attention a single query relies on (methods 5.4): ``first_tokens`` (the
 probability of an answer meanwhile), ``suppression`` (neurons times a factor), ``synapses`` (columns
 of attention, and those of an unrelated query).

@@ -1,0 +1,155 @@
+"""Attribution of all neurons to an answer, side by side with two peers on random models: the habit
+of public code (one prompt, one layer and one batch of full-length points of the path at a time),
+and captum's IntegratedGradients, which is given the same function of the neurons and uses its best
+quadrature. ``python -m benchmarks.attribution``.
+
+captum's LayerIntegratedGradients is no peer: its path moves all positions, and begins at what the
+layer does on another prompt instead of at 0.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import torch
+from captum.attr import IntegratedGradients
+from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from coemerge.interventions.capture import capture
+from coemerge.interventions.hooks import intervene
+from coemerge.interventions.sites import Site
+from coemerge.localization.attribution_config import AttributionConfig
+from coemerge.localization.knowledge_neurons import attribute
+
+STEPS = 20
+N_PROMPTS, N_FOR_PEERS, N_REPEATS = 64, 2, 5
+LENGTHS = (10, 22)  # mean tokens of the main job's completions, and of all its prompts
+N_VOCAB = 1600
+SHAPES = {"L4 d128": (4, 128, 1024), "L6 d256": (6, 256, 1024)}  # layers, residual, neurons
+Measure = Callable[[GPT2LMHeadModel, Sequence[Sequence[int]], Sequence[Sequence[int]]], Tensor]
+
+
+def run() -> Iterator[str]:
+    for name, shape in SHAPES.items():
+        model = _model(*shape)
+        for n_tokens in LENGTHS:
+            yield from _compare(f"{name}, {n_tokens} tokens", model, n_tokens)
+
+
+def _compare(name: str, model: GPT2LMHeadModel, n_tokens: int) -> Iterator[str]:
+    generator = torch.Generator().manual_seed(0)
+    prompts = torch.randint(N_VOCAB, (N_PROMPTS, n_tokens), generator=generator).tolist()
+    answers = torch.randint(N_VOCAB, (N_PROMPTS, 1), generator=generator).tolist()
+    few, few_answers = prompts[:N_FOR_PEERS], answers[:N_FOR_PEERS]
+    ours = {
+        grid: partial(attribute, config=AttributionConfig(steps=STEPS, grid=grid))
+        for grid in ("midpoint", "gauss")
+    }
+    peers: dict[str, tuple[Measure, str]] = {
+        "habit": (_habit, "midpoint"),
+        "captum": (_captum, "gauss"),
+    }
+    gaps = {
+        peer: _largest_gap(ours[grid](model, few, few_answers), measure(model, few, few_answers))
+        for peer, (measure, grid) in peers.items()
+    }
+    own: list[float] = []
+    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
+    for _ in range(N_REPEATS):
+        for peer, (measure, grid) in peers.items():  # side by side, as other work comes and goes
+            own.append(_seconds(ours[grid], model, prompts, answers))
+            ratios[peer].append(_seconds(measure, model, few, few_answers) / own[-1])
+    yield (
+        f"attribution     {name}: {1000 * statistics.median(own):.1f} CPU ms per prompt for all "
+        f"layers and {STEPS} points"
+    )
+    for peer, found in ratios.items():
+        yield (
+            f"attribution     {name}: {statistics.median(found):.1f} x cheaper than {peer} "
+            f"({min(found):.1f} to {max(found):.1f}; scores differ by {gaps[peer]:.0e} of the "
+            "largest)"
+        )
+
+
+def _seconds(
+    measure: Measure, model: GPT2LMHeadModel, prompts: list[list[int]], answers: list[list[int]]
+) -> float:
+    """Of the processor, per prompt."""
+    started = time.process_time()
+    measure(model, prompts, answers)
+    return (time.process_time() - started) / len(prompts)
+
+
+def _largest_gap(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def _model(n_layers: int, d_model: int, d_mlp: int) -> GPT2LMHeadModel:
+    config = GPT2Config(
+        vocab_size=N_VOCAB,
+        n_positions=128,
+        n_embd=d_model,
+        n_layer=n_layers,
+        n_head=d_model // 32,
+        n_inner=d_mlp,
+        initializer_range=0.06,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(config).eval().requires_grad_(False)
+
+
+def _habit(
+    model: GPT2LMHeadModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> Tensor:
+    places = (torch.arange(STEPS) + 0.5) / STEPS
+    found = []
+    for probability, own in _functions(model, prompts, answers):
+        points = (places[:, None] * own).requires_grad_()
+        (gradient,) = torch.autograd.grad(probability(points).sum(), points)
+        found.append(own[0] * gradient.mean(0))
+    return torch.stack(found).unflatten(0, (len(prompts), -1))
+
+
+def _captum(
+    model: GPT2LMHeadModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> Tensor:
+    found = [
+        IntegratedGradients(probability).attribute(own, n_steps=STEPS, method="gausslegendre")[0]
+        for probability, own in _functions(model, prompts, answers)
+    ]
+    return torch.stack(found).unflatten(0, (len(prompts), -1)).float()
+
+
+def _functions(
+    model: GPT2LMHeadModel, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> Iterator[tuple[Callable[[Tensor], Tensor], Tensor]]:
+    """Of every prompt and every layer of it: the answer's probability [n] with the layer's neurons
+    at the last position set to [n,m], all tokens computed; and what they are untouched, [1,m]."""
+    for prompt, (answer,) in zip(prompts, answers, strict=True):
+        ids = torch.tensor([prompt])
+        for layer in range(model.config.n_layer):
+            site = Site("mlp_act", layer)
+            with torch.no_grad(), capture(model, [site]) as seen:
+                model(input_ids=ids, use_cache=False)
+            yield partial(_probability, model, ids, answer, site), seen[site][:, -1]
+
+
+def _probability(
+    model: GPT2LMHeadModel, ids: Tensor, answer: int, site: Site, values: Tensor
+) -> Tensor:
+    def replace_last(x: Tensor) -> Tensor:
+        return torch.cat((x[:, :-1], values[:, None].to(x)), 1)
+
+    with intervene(model, {site: replace_last}):
+        logits = model(input_ids=ids.expand(len(values), -1), use_cache=False).logits
+    return logits[:, -1].softmax(-1)[:, answer]
+
+
+if __name__ == "__main__":
+    for line in run():
+        sys.stdout.write(f"{line}\n")
