@@ -56,7 +56,7 @@ def test_the_smoke_profile_runs_from_data_to_report_and_then_has_nothing_to_do(c
 
     results = clone / "artifacts" / "runs" / "smoke-seed0"
     assert (results / "report" / "index.html").stat().st_size > 10_000
-    for study in ("co_emergence", "task_localization"):
+    for study in ("co_emergence", "task_localization", "query_localization"):
         assert (results / "results" / study / "summary.json").is_file()
     assert json.loads((results / "manifest.json").read_text())["status"] == "finished"
     shown = json.loads(run(*dvc, "metrics", "show", "--json", cwd=clone, **environment))

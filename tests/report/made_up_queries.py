@@ -107,6 +107,7 @@ def _shares() -> pd.DataFrame:
         share = SHARES[control] * (0.9 if localiser == "all" else 1.0)
         rows.append(
             {"localiser": localiser, "threshold": threshold, "sets": sets, "control": control,
+             "main": (localiser, threshold, sets, control) == ("joint", "0.3", "threshold", "none"),
              "cut": cut, "share": share, "low": share - 0.1, "high": min(1.0, share + 0.1),
              "cs2_consistent": 0.44, "cs2_inconsistent": 0.19, "welch_t": 11.2, "p_value": 1e-9,
              "n": 60}

@@ -16,14 +16,12 @@ from coemerge.report.query_rows import (
     OTSU,
     REGIMES,
     SETS,
-    STATIC,
 )
 from coemerge.report.style import VARIANT_COLOURS
 from coemerge.report.violins import violins
 
 CS2 = "CS2: neurons of two or more\nqueries, of those of any"
 _COLOURS = {"none": "#0072B2", "context": "#E69F00", "other_facts": "#CC79A7", "random": "#7F7F7F"}
-_LINES = {STATIC: ("-", f"static threshold ({STATIC})"), OTSU: ("--", "Otsu's threshold")}
 
 
 def draw_consistency(
@@ -87,7 +85,9 @@ def _placed(means: pd.DataFrame, column: str, names: list[str]) -> pd.DataFrame:
 
 def _thresholds(axes: Axes, found: dict[str, float]) -> None:
     for name, value in found.items():
-        style, words = _LINES[name]
+        is_static = name != OTSU
+        style = "-" if is_static else "--"
+        words = f"static threshold ({name})" if is_static else "Otsu's threshold"
         axes.axhline(value, color="#B2182B", linestyle=style, linewidth=1.2, zorder=1,
                      label=f"{words}: inconsistent\nup to here")  # fmt: skip
 

@@ -47,7 +47,7 @@ PICTURES: tuple[Picture, ...] = (
         fact_rows,
         lambda r: draw_consistency(
             fact_rows(r),
-            of_main_localiser(r.table("consistency_means")),
+            of_main_localiser(r, r.table("consistency_means")),
             {sets: cuts(r, sets) for sets in SETS},
         ),
         consistency_says,

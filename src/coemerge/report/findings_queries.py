@@ -50,7 +50,7 @@ def _of_one(results: Results) -> Row:
     rows = results.table("class_shares")
     if rows.empty:
         return {}
-    localiser = first(of_main_localiser(rows))["localiser"]
+    localiser = first(of_main_localiser(results, rows))["localiser"]
     return share_row(results, localiser)
 
 

@@ -114,7 +114,7 @@ def _beside_control(rows: pd.DataFrame) -> str:
 
 def wordings_say(results: Results) -> str:
     """The contrast that chance decided: facts shown in many wordings or in one, equally often."""
-    row = first(of_main_localiser(pick(wording_rows(results), regime=CONTRAST)))
+    row = first(of_main_localiser(results, pick(wording_rows(results), regime=CONTRAST)))
     if not row:
         return ""
     told = f"{row['cs2']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")

@@ -8,7 +8,7 @@ from coemerge.report.findings import share
 from coemerge.report.findings_queries import set_sizes
 from coemerge.report.markup import Html, element, join, number, table
 from coemerge.report.picture import figures
-from coemerge.report.query_rows import CONTROLS, LOCALISERS, OTSU, SETS, STATIC, share_row
+from coemerge.report.query_rows import CONTROLS, LOCALISERS, OTSU, SETS, share_row
 from coemerge.report.results import Results, Row
 
 _LEAD = (
@@ -27,7 +27,6 @@ _CAVEATS = (
     "Neurons of a query that differ from those of another may still do the same: sets are cut at a "
     "share of the strongest neuron.",
 )
-_THRESHOLDS = ("0.1", "0.2", STATIC, OTSU)
 
 
 def query_localization(results: Results, directory: Path) -> Html:
@@ -53,11 +52,13 @@ def _caveats(results: Results) -> list[str]:
 
 def _shares(results: Results) -> Html:
     """Every localiser, threshold and kind of sets, folded away."""
+    measured = results.table("class_shares")
+    thresholds = list(dict.fromkeys(measured["threshold"])) if len(measured) else []
     rows = [
         found
         for sets in SETS
         for localiser in LOCALISERS
-        for threshold in _THRESHOLDS
+        for threshold in thresholds
         if (found := _share_line(results, sets, localiser, threshold))
     ]
     header = (

@@ -7,7 +7,7 @@ from coemerge.report.bars import BarStyle
 from coemerge.report.results import Results, Row, pick
 
 ALL = "all"
-STATIC, OTSU = "0.3", "otsu"  # thresholds of cs2: that of the papers' example, and the observed cut
+STATIC, OTSU = "0.3", "otsu"  # thresholds of cs2: the usual one, and the one that facts suggest
 LOCALISERS = {
     "joint": "integrated gradients",
     "single": "single neurons",
@@ -45,30 +45,38 @@ REGIMES = ("once", "repeated", "reworded")
 CONTRAST = "reworded - repeated"
 
 
-def of_main_localiser(frame: pd.DataFrame) -> pd.DataFrame:
-    """Integrated gradients along the joint path, or else the first localiser that there is."""
+def main_row(results: Results) -> Row:
+    """The row of ``class_shares`` whose localiser and threshold make the classes of other tables;
+    empty where no table says."""
+    return first(pick(results.table("class_shares"), main=True))
+
+
+def of_main_localiser(results: Results, frame: pd.DataFrame) -> pd.DataFrame:
+    """Of the localiser that makes the classes, or else the first that there is."""
     if frame.empty:
         return frame
     found = set(frame["localiser"])
-    main = next((name for name in LOCALISERS if name in found), min(found))
+    usual = (main_row(results).get("localiser"), *LOCALISERS)
+    main = next((name for name in usual if name in found), min(found))
     return pick(frame, localiser=main)
 
 
 def fact_rows(results: Results) -> pd.DataFrame:
     """cs2 of each fact, and of the controls; a fact without any neuron has none."""
-    rows = of_main_localiser(results.table("consistency"))
+    rows = of_main_localiser(results, results.table("consistency"))
     return rows[rows["sets"].isin(SETS) & rows["cs2"].notna()] if len(rows) else rows
 
 
 def mean_row(results: Results, control: str = "none", sets: str = "threshold") -> Row:
     """Mean cs2 over all facts; empty where it was not measured."""
-    rows = of_main_localiser(results.table("consistency_means"))
+    rows = of_main_localiser(results, results.table("consistency_means"))
     return first(pick(rows, relation=ALL, sets=sets, control=control, measure="cs2"))
 
 
 def share_row(results: Results, localiser: str, control: str = "none", **others: str) -> Row:
-    """Share of inconsistent facts, by coarse sets and the static threshold unless told."""
-    settings = {"threshold": STATIC, "sets": "threshold", **others}
+    """Share of inconsistent facts, by coarse sets and the main threshold unless told."""
+    usual = str(main_row(results).get("threshold", STATIC))
+    settings = {"threshold": usual, "sets": "threshold", **others}
     rows = results.table("class_shares")
     return first(pick(rows, localiser=localiser, control=control, **settings))
 
@@ -78,8 +86,10 @@ def cuts(results: Results, sets: str) -> dict[str, float]:
     rows = results.table("class_shares")
     if rows.empty:
         return {}
-    rows = of_main_localiser(pick(rows[rows["localiser"] != ALL], sets=sets, control="none"))
-    known = rows[rows["threshold"].isin([STATIC, OTSU]) & rows["cut"].notna()]
+    usual = str(main_row(results).get("threshold", STATIC))
+    rows = pick(rows[rows["localiser"] != ALL], sets=sets, control="none")
+    rows = of_main_localiser(results, rows)
+    known = rows[rows["threshold"].isin([usual, OTSU]) & rows["cut"].notna()]
     return {str(row.threshold): float(row.cut) for row in known.itertuples()}
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from coemerge.tables.columns import column
 
-_LOCALISER = "joint or single (integrated gradients), gradient (times activation)"
+_LOCALISER = "joint (integrated gradients), single (neurons ablated one by one), gradient"
 _CLS = "consistent (K_C) or inconsistent (K_I)"
 _LOW = "95 % interval over seeds and facts"
 
@@ -81,6 +81,7 @@ class ClassSharesRecord:
     threshold: str = column("0.1, 0.2, 0.3 or otsu", key=True)
     sets: str = column("threshold or top", key=True)
     control: str = column("none, other_facts, context or random", key=True)
+    main: bool = column("whether this localiser and threshold make the classes of other tables")
     cut: float = column("value of cs2 up to which a fact is inconsistent; NaN for all localisers")
     share: float = column("share of inconsistent facts")
     low: float = column(_LOW)

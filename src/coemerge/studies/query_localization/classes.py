@@ -62,16 +62,23 @@ def class_shares(consistency: pd.DataFrame, config: QueryLocalizationConfig) -> 
             split = _split(group, cuts, threshold)
             named = {"threshold": str(threshold), "sets": sets, "control": control}
             for localiser, facts in split.groupby("localiser", sort=False):
+                named["localiser"] = str(localiser)
+                main = _is_main(config, localiser, threshold, sets, control)
                 cut = cuts.cut(threshold, str(localiser), str(sets))
-                rows.append({**named, "localiser": localiser, "cut": cut, **_share(facts, config)})
+                rows.append({**named, "main": main, "cut": cut, **_share(facts, config)})
             together = split.groupby(["seed", "fact_id"]).filter(
                 lambda facts: len(facts) == len(config.localisers)
             )
             if len(together):
                 of_fact = together.groupby(["seed", "fact_id"])["inconsistent"].min().reset_index()
                 share = _estimate(of_fact, config)
-                rows.append({**named, "localiser": ALL, **_NO_CLASSES, **share})
+                rows.append({**named, "main": False, "localiser": ALL, **_NO_CLASSES, **share})
     return rows
+
+
+def _is_main(config: QueryLocalizationConfig, *settings: object) -> bool:
+    """Whether these make the classes: see ``classes``."""
+    return settings == (config.localiser, config.threshold, "threshold", "none")
 
 
 def _split(group: pd.DataFrame, cuts: Cuts, threshold: float | str) -> pd.DataFrame:

@@ -30,7 +30,8 @@ class QueryLocalizationConfig:
     """``task``: the format whose wordings are queries; ``k``: queries per fact, all answered right.
 
     ``arms``, ``facts``: whose; null for all. ``n_facts``: at most so many, relations taking turns;
-    ``min_facts``: fewer are refused. ``checkpoint``: an optimizer step, null for the last.
+    ``min_facts``: fewer are refused; ``only_known`` false takes any k wordings, right or wrong, to
+    try the study on a model that knows nothing. ``checkpoint``: an optimizer step, null: the last.
     ``localisers``: see ``AttributionConfig.method``; ``localiser``: whose neurons are intervened
     on. ``steps``, ``grid``: of ``joint``. ``tau``: share of a query's highest attribution that a
     neuron needs; ``top``: equally many of every query instead. ``thresholds``: of cs2, numbers or
@@ -48,6 +49,7 @@ class QueryLocalizationConfig:
     facts: Sequence[str] | None = None
     n_facts: int | None = 200
     min_facts: int = 4
+    only_known: bool = True
     checkpoint: int | None = None
     localisers: Sequence[str] = METHODS
     localiser: str = "joint"

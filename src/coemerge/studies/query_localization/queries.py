@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from coemerge.scoring.forward import Question, score_prompts
@@ -80,7 +81,8 @@ def choose_queries(subject: Subject, config: QueryLocalizationConfig) -> Queries
         Question(list(ids), list(answer), [answer[0]])
         for ids, answer in zip(asked["ids"], asked["answer_ids"], strict=True)
     ]
-    asked["right"] = score_prompts(subject.model, questions).correct.numpy()
+    right = score_prompts(subject.model, questions).correct.numpy()
+    asked["right"] = right if config.only_known else True
     right = asked[asked["right"]].groupby("fact_id").head(config.k)
     known = right.groupby("fact_id").size()
     kept = subject.facts[subject.facts["fact_id"].isin(known.index[known == config.k])]
@@ -150,14 +152,18 @@ def of_others(queries: Queries, seed: int) -> np.ndarray:
     wording = queries.rows["template_id"].to_numpy()
     chosen = np.full((len(queries.facts), queries.k), -1)
     for f in range(len(queries.facts)):
-        taken = {f}
-        for i in range(queries.k):
-            row = f * queries.k + i
-            same = (wording == wording[row]) & (queries.relation_of == queries.relation_of[row])
-            pool = [r for r in np.flatnonzero(same) if queries.fact_of[r] not in taken]
-            if pool:
-                chosen[f, i] = rng.choice(pool)
-                taken.add(int(queries.fact_of[chosen[f, i]]))
+        rows = np.arange(f * queries.k, (f + 1) * queries.k)
+        pool = queries.relation_of == queries.facts["relation"].iloc[f]
+        pool = np.flatnonzero(pool & (queries.fact_of != f))
+        # At random, but so that as many wordings as possible get a fact of their own: a wording of
+        # few facts is not left without one by another that has many.
+        others, place = np.unique(queries.fact_of[pool], return_inverse=True)
+        found = np.full((queries.k, len(others)), -1)
+        i, j = np.nonzero(wording[rows][:, None] == wording[pool])
+        found[i, place[j]] = pool[j]
+        cost = np.where(found >= 0, rng.random(found.shape), queries.k)
+        i, other = linear_sum_assignment(cost)
+        chosen[f, i] = found[i, other]
     return chosen
 
 

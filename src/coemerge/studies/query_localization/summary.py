@@ -74,6 +74,7 @@ def _gains(tables: dict[str, Rows], config: QueryLocalizationConfig, several: bo
                 {
                     "id": "P3-b",
                     "name": f"gain/{other}/{edit or 'both'}",
+                    "unit": "points",
                     "quantity": f"gain in Avg of consistency-aware over {other} sets, {words}",
                     **estimate(_gain(chosen, other, config), "gain", several),
                     "n_total": int(chosen.groupby(["seed", "fact_id"]).ngroups),
