@@ -242,6 +242,24 @@ def test_low_precision_weights_are_rounded_once_and_restored():
     assert_bitwise(model, before)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_both_ways_hold_in_mixed_precision(name: str):
+    """Autocast keeps casts of the weights it has seen: those of before the edit, or of within."""
+    model = shared_model(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        untouched = logits_of(model, IDS)
+        with edited_rows(model, EDITS, [3, -1, -1, 3, -1, -1, -1]):
+            together = logits_of(model, IDS)
+        alone = under(model, EDITS[3])
+        assert torch.equal(logits_of(model, IDS), untouched)
+
+    has_changed = [not torch.equal(a, b) for a, b in zip(together, untouched, strict=True)]
+    assert has_changed == [True, False, False, True, False, False, False]
+    # bfloat16 keeps 8 bits, and an edit is rounded apart from the weights or with them
+    error = (together - alone)[[0, 3]].float().abs().max()
+    assert error < 0.1 * (untouched - alone).float().abs().max()
+
+
 def test_edits_that_do_not_fit_are_refused_before_anything_is_written():
     model = make_model("gpt2")
     before = weights_of(model)

@@ -37,6 +37,7 @@ def edited(model: nn.Module, edit: Edit) -> Iterator[None]:
     }
     try:
         _write(modules, new)
+        new.clear()  # the block needs the old values alone
         yield
     finally:
         _write(modules, old)
@@ -109,6 +110,7 @@ def _write(modules: ModuleMap, columns: dict[int, tuple[Tensor, Tensor]]) -> Non
     for layer, (neurons, values) in columns.items():
         matrix = _matrix(modules, layer)  # found anew: the model may have moved to another device
         matrix[neurons.to(matrix.device)] = values.to(matrix.device)
+    torch.clear_autocast_cache()  # within autocast, passes would go on with casts of the old values
 
 
 def _matrix(modules: ModuleMap, layer: int) -> Tensor:
