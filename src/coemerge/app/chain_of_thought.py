@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 from coemerge.app.analysis import Analysis
 from coemerge.app.sources import Source, open_source
 from coemerge.app.studies import report
-from coemerge.app.study_results import tell, write_results
+from coemerge.app.study_results import tell, track, write_results
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -19,6 +19,7 @@ from coemerge.studies.chain_of_thought.effects import Subject, cot_effects
 from coemerge.studies.chain_of_thought.masks import check_owner, read_masks, trained_at
 from coemerge.studies.chain_of_thought.questions import Asker
 from coemerge.studies.chain_of_thought.summary import summary_rows
+from coemerge.tracking.chain_of_thought import chain_of_thought_metrics
 
 STUDY = "chain_of_thought"
 
@@ -39,6 +40,7 @@ def chain_of_thought(analysis: Analysis) -> None:
     times = {"answers": asked - started, "study": time.perf_counter() - asked}
     tell(summary, analysis.out / "results" / STUDY, times)
     report(analysis)
+    track(analysis, STUDY, sources, chain_of_thought_metrics(tables))
 
 
 def _effects(

@@ -45,3 +45,8 @@ def query_localization(group: str, name: str) -> str:
     """Of the study of queries: ``group`` is inconsistent (a share of facts), cs2 or a kind of edit;
     ``name`` a localiser, with its control, or whose neurons are edited."""
     return f"query_localization/{group}/{name}"
+
+
+def chain_of_thought(prompting: str, masks: str) -> str:
+    """Drop of accuracy, direct or with reasoning (cot); ``masks``: whose units were ablated."""
+    return f"chain_of_thought/{prompting}/{masks}"
