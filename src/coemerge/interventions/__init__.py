@@ -12,5 +12,5 @@ reference set), ``positions`` and ``blend`` (one gate: ablate, patch, freeze), `
 of a model at once, a mask per batch row), ``scaling`` (neurons and attention times a factor),
 ``edits`` and ``weight_edits`` (other weights for a while, or an edit per batch row; ``row_blocks``
 groups the rows), ``guard`` (a model is left as it was found), ``speed`` (faster kernels for a
-while).
+while), ``late_start`` (passes that leave out the layers below one).
 """
