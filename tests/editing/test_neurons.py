@@ -131,6 +131,13 @@ def test_a_set_without_neurons_is_the_edit_that_does_nothing():
     assert update(model, NONE, 1, 2).is_empty
 
 
+def test_no_sets_give_no_edits():
+    model = shared_model("gpt2")
+
+    assert erase_each(model, NONE[None][:0]) == []
+    assert update_each(model, NONE[None][:0], [], []) == []
+
+
 def test_neurons_and_tokens_that_do_not_fit_are_refused():
     model = shared_model("gpt2")
     with pytest.raises(ValueError, match=r"bool \[2, 48\] .* not float32 \[1, 2, 48\]"):

@@ -58,7 +58,9 @@ def update_each(
     layers = _layers_of_sets(model, neurons)
     rows = projection_matrix(ModuleMap(model).unembedding).detach().T  # [V,d]; tied: the embedding
     _check_tokens(rows.shape[0], old_ids=old_ids, new_ids=new_ids, n_sets=len(neurons))
-    old, new = (torch.as_tensor(ids, device=rows.device) for ids in (old_ids, new_ids))
+    old, new = (
+        torch.as_tensor(ids, dtype=torch.long, device=rows.device) for ids in (old_ids, new_ids)
+    )
     change = lambdas[1] * rows[new] - lambdas[0] * rows[old]  # [E,d]
     members = neurons.to(change)
     return [

@@ -1,6 +1,7 @@
 """What editing neurons does: those of one query, of all the fact's queries, and those that the
 queries agree on (methods 5.3, 5.5)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from coemerge.studies.query_localization.consistency import random_sets
 from coemerge.studies.query_localization.queries import Queries, of_other_relations
 from coemerge.studies.shared.means import Rows
 
+log = logging.getLogger(__name__)
 EDITS = ("erase", "update")
 SETS = ("local", "global", "consistent", "random")
 _MEASURES = ("rel", "gen", "loc", "avg", "rel_before", "gen_before", "ppl_change")
@@ -129,7 +131,10 @@ def tried_settings(editor: Editor, facts: np.ndarray) -> pd.DataFrame:
 
 
 def chosen_settings(tried: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Edit -> (beta, tau) with the highest mean avg over all dev facts; the smallest of equals."""
+    """Edit -> (beta, tau) with the highest mean avg over all dev facts; the smallest of equals. An
+    edit that no dev fact allows, such as updates where no relation has two answers, is left out."""
+    if missing := sorted(set(EDITS) - set(tried["edit"])):
+        log.warning("no dev fact allows to %s: this edit is left out", " or ".join(missing))
     mean = tried.groupby(["edit", "beta", "tau"])["avg"].mean().fillna(-np.inf)
     return {
         str(edit): tuple(map(float, of_edit.droplevel("edit").idxmax()))  # type: ignore[misc]
@@ -140,7 +145,7 @@ def chosen_settings(tried: pd.DataFrame) -> dict[str, tuple[float, float]]:
 def neuron_edits(
     editor: Editor, facts: np.ndarray, settings: Mapping[str, tuple[float, float]]
 ) -> pd.DataFrame:
-    """``NeuronEditsRecord`` of test facts, but for seed and class."""
+    """``NeuronEditsRecord`` of test facts, but for seed and class: every edit in ``settings``."""
     local = editor.sets[:, 0]
     compared = {
         "local": local,
@@ -148,7 +153,7 @@ def neuron_edits(
         "random": random_sets(local, editor.config.seed + 5),
     }
     frames = []
-    for edit, name in tqdm(list(product(EDITS, SETS)), desc="editing", unit="kind"):
+    for edit, name in tqdm(list(product(settings, SETS)), desc="editing", unit="kind"):
         used = settings[edit] if name == "consistent" else (np.nan, np.nan)
         if name == "consistent":
             neurons = editor.agreed(facts, *used)
