@@ -50,7 +50,9 @@ def grouped_bars(
             if numbers:
                 top = np.nanmax([row.value, row.high, 0.0])
                 told = f"{round(100 * row.value) + 0:.0f}".replace("-", "−")
-                axes.text(middle, top + 0.012, told, ha="center", va="bottom", fontsize=7.5)
+                axes.annotate(told, (middle, top), (0, 2), textcoords="offset points",
+                              ha="center", va="bottom", fontsize=7.5)  # fmt: skip
+    axes.margins(y=0.12)  # for the numbers
     axes.set_xticks(range(len(groups)))
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.axhline(0, color="#333333", linewidth=0.8, zorder=4)

@@ -5,22 +5,27 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-ROW = 64  # tokens
+ROW = 64  # tokens, of a file
 
 
 def held_out_rows(prompts: pa.Table, n_tokens: int, seed: int) -> Tensor | None:
-    """Prompts with their answers in wordings that training never showed (of models from elsewhere
-    all), any format and fact, at random one after the other, cut into [N,T]; about ``n_tokens`` in
-    all. None for 0 tokens, or where there is less than a row."""
-    is_held_out = [split == "held_out_templates" for split in prompts["split"].to_pylist()]
-    rows = prompts.filter(pa.array(is_held_out, pa.bool_()))
-    ids, answers = (rows[name].to_pylist() for name in ("ids", "answer_ids"))
-    found: list[int] = []
-    for row in np.random.default_rng(seed).permutation(len(rows)):
-        if len(found) >= n_tokens:
-            break
-        found += [*ids[row], *answers[row]]
-    return cut(found, n_tokens)
+    """Questions with their answers that training never showed as a whole, [N,T], about ``n_tokens``
+    in all: those with fresh option sets, in wordings that training did show, of any fact; where
+    there are none (models from elsewhere) any in a held-out wording. At random, of the length that
+    is most frequent. None for 0 tokens."""
+    options, splits = (np.array(prompts[name].to_pylist()) for name in ("options", "split"))
+    chosen = (options == "fresh") & (splits == "seen_templates")
+    if not chosen.any():
+        chosen = splits == "held_out_templates"
+    rows = prompts.filter(pa.array(chosen))
+    pairs = zip(rows["ids"].to_pylist(), rows["answer_ids"].to_pylist(), strict=True)
+    texts = [[*ids, *answer] for ids, answer in pairs]
+    lengths = np.array([len(text) for text in texts], int)
+    if not n_tokens or not len(lengths):
+        return None
+    length = int(np.bincount(lengths).argmax())
+    alike = np.random.default_rng(seed).permutation(np.flatnonzero(lengths == length))
+    return torch.tensor([texts[row] for row in alike[: max(1, n_tokens // length)]])
 
 
 def cut(ids: list[int], n_tokens: int) -> Tensor | None:
