@@ -104,8 +104,8 @@ def queries_of(
     return Queries(usual.assign(detail=""), rows, k)
 
 
-def cell(rows: list[dict[str, Any]], name: str = "value", **wanted: object) -> Any:
-    """Of the one row with these values."""
+def cell(rows: list[dict[str, Any]], column: str = "value", /, **wanted: object) -> Any:
+    """A column of the one row with these values."""
     found = [row for row in rows if all(row[k] == v for k, v in wanted.items())]
     assert len(found) == 1, (wanted, len(found))
-    return found[0][name]
+    return found[0][column]

@@ -39,8 +39,8 @@ class QueryLocalizationConfig:
     ``alpha``: share of the highest score that a synapse needs. ``dev_share``: of facts on which
     ``betas`` and ``taus`` of consistency-aware sets are chosen. ``lambdas``: of updates.
     ``unrelated``: queries of other relations that an edit should leave alone. ``text``: a file for
-    perplexity, null for wordings and formats that training never showed; ``text_tokens`` of it,
-    0 for no perplexity. ``bins``: groups of neighbouring neurons in heat maps.
+    perplexity, null for questions with option sets that training never showed (see ``text``);
+    ``text_tokens`` of it, 0 for no perplexity. ``bins``: groups of neighbours in heat maps.
     """
 
     task: str = "completion"
@@ -76,7 +76,10 @@ class QueryLocalizationConfig:
         return (self.task,)
 
     def attribution(self, method: str) -> AttributionConfig:
-        return AttributionConfig(method=method, steps=self.steps, grid=self.grid)
+        """Only ``joint`` has a path, on whose points what is kept of it depends."""
+        if method == "joint":
+            return AttributionConfig(method, self.steps, self.grid)
+        return AttributionConfig(method)
 
     def check(self) -> None:
         """Raises ValueError naming the key."""

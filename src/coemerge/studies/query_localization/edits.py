@@ -84,7 +84,6 @@ class Editor:
         measures = {name: getattr(found, name) for name in _MEASURES}
         return pd.DataFrame(
             {
-                "fact": facts,
                 "fact_id": self.queries.facts["fact_id"].to_numpy()[facts],
                 "n_neurons": neurons.flatten(1).sum(1).numpy(),
                 **measures,

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from coemerge.interventions.architecture import ModuleMap
 from coemerge.localization.neuron_sets import coarse_sets
 from coemerge.studies.query_localization.attributions import Attributions, find_neurons
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
@@ -40,8 +41,10 @@ class Studied:
 
 
 def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) -> Studied:
-    """Raises ValueError as ``choose_queries``. The model is left as found."""
+    """Raises ValueError as ``choose_queries``, and for queries without controls or sets larger than
+    the model. The model is left as found."""
     queries = choose_queries(subject, config)
+    _check(subject, queries, config)
     found = find_neurons(subject, queries, config, cache)
     attribution = found.queries[config.localiser].float()
     sets = coarse_sets(attribution, config.tau)
@@ -62,6 +65,18 @@ def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) 
         test=test,
         tried=tried_settings(editor, dev),
     )
+
+
+def _check(subject: Subject, queries: Queries, config: QueryLocalizationConfig) -> None:
+    modules = ModuleMap(subject.model)
+    n_neurons = modules.n_layers * modules.d_mlp
+    if config.top > n_neurons:
+        raise ValueError(f"study.top: {config.top} of the model's {n_neurons} neurons")
+    if len(set(queries.relation_of)) == len(set(queries.answer)) == 1:
+        raise ValueError(
+            "all facts that can be studied have one relation and one answer: there is no other "
+            "query to compare with; name more facts (study.arms, study.facts)"
+        )
 
 
 def set_rows(studied: Studied, config: QueryLocalizationConfig) -> pd.DataFrame:
