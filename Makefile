@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS := artifacts/runs
+# Test files are shared out among as many processes as there are cores; WORKERS= for one.
+WORKERS := -n auto --dist loadfile
 SYSTEM_PATH := $(PATH)
 # Child processes (DVC stages among them) take `python` from PATH.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -38,10 +40,10 @@ seeds: setup ## three seeds, a Llama shape and a wider model, side by side in on
 	$(BIN)/python analyze.py study=report run='[artifacts/analyses/seeds,$(RUNS)/llama_small,$(RUNS)/wide]'
 
 test: setup ## run the fast tests (ARGS="-k name ...")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-all: setup ## run all tests, the slow ones too
-	$(BIN)/python -m pytest -m "" $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) -m "" $(ARGS)
 
 lint: setup ## check style, format and types
 	$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
