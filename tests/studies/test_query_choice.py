@@ -3,6 +3,7 @@
 import logging
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from coemerge.studies.query_localization.queries import (
     of_other_relations,
     of_others,
 )
-from coemerge.studies.query_localization.text import held_out_rows
+from coemerge.studies.query_localization.text import cut, held_out_rows
 from coemerge.tables.store import make_table
 from tests.localization.models import FACTS, FIRST_OBJECT
 from tests.studies.planted_queries import facts, planted_ids, prompts, queries_of, subject
@@ -125,6 +126,11 @@ def test_a_format_that_no_fact_is_asked_in_is_refused():
         choose_queries(subject(), config(task="openqa"))
 
 
+def test_arms_that_no_fact_is_of_are_named():
+    with pytest.raises(ValueError, match=r"study\.arms.*there are facts of A0_full, A8_wordings"):
+        choose_queries(subject(), config(arms=["A3_dose"]))
+
+
 def test_only_the_first_of_a_wordings_variants_is_asked():
     frame = prompts().to_pandas()
     again = frame.assign(variant=1)
@@ -223,19 +229,51 @@ def test_few_other_texts_are_used_again():
     assert len(behind_contexts(queries, seed=0)) == 6
 
 
-def test_held_out_text_is_cut_into_rows():
-    rows = [(f, t, planted_ids(f, t % 4)) for f in range(4) for t in range(40)]
+def statements(n: int = 40, **changes) -> pa.Table:
+    """Of every fact, 3 tokens and an answer each; every second in a held-out wording."""
+    rows = [(f, t, planted_ids(f, t % 4)) for f in range(4) for t in range(n)]
     splits = [("seen_templates", "held_out_templates")[t % 2] for _, t, _ in rows]
-    table = prompts(rows, split=splits)
+    return prompts(rows, **{"split": splits, **changes})
 
-    text = held_out_rows(table, 200, seed=0)
+
+def test_held_out_text_of_models_from_elsewhere_is_in_held_out_wordings():
+    text = held_out_rows(statements(), 200, seed=0)
 
     assert text is not None
-    assert text.shape == (3, 64)  # of 80 prompts, 4 tokens each with the answer
-    statements = text.flatten().view(-1, 4)
-    assert (statements[:, 3] >= FIRST_OBJECT).all()
-    assert set(statements[:, 2].tolist()) == {0, 1, 3}, "question 2 is never held out"
-    assert held_out_rows(table, 0, seed=0) is None
-    assert held_out_rows(table, 60, seed=0) is None
-    assert torch.equal(text, held_out_rows(table, 200, seed=0))
-    assert not torch.equal(text, held_out_rows(table, 200, seed=1))
+    assert text.shape == (50, 4)
+    assert (text[:, 3] >= FIRST_OBJECT).all()
+    assert set(text[:, 2].tolist()) == {0, 1, 3}, "question 2 is never held out"
+    assert torch.equal(text, held_out_rows(statements(), 200, seed=0))
+    assert not torch.equal(text, held_out_rows(statements(), 200, seed=1))
+    assert len(held_out_rows(statements(), 10_000, seed=0)) == 80, "no more than there are"
+    assert held_out_rows(statements(), 0, seed=0) is None
+
+
+def test_held_out_text_of_runs_has_fresh_options_in_wordings_that_were_shown():
+    n = 4 * 40
+    options = [("fresh", "seen")[row < n // 2] for row in range(n)]
+
+    text = held_out_rows(statements(options=options), 10_000, seed=0)
+
+    assert text is not None
+    assert len(text) == n // 4
+    assert set(text[:, 3].tolist()) == {FIRST_OBJECT + 2, FIRST_OBJECT + 3}
+
+
+def test_held_out_text_has_the_most_frequent_length():
+    table = statements().to_pydict()
+    table["ids"] = [ids[:2] if row % 4 == 1 else ids for row, ids in enumerate(table["ids"])]
+
+    text = held_out_rows(make_table("prompts", table), 10_000, seed=0)
+
+    assert text is not None
+    assert text.shape == (40, 3)
+
+
+def test_a_file_of_text_is_cut_into_rows():
+    text = cut(list(range(200)), 150)
+
+    assert text is not None
+    assert text.tolist() == [list(range(64)), list(range(64, 128))]
+    assert cut(list(range(63)), 150) is None
+    assert cut(list(range(200)), 0) is None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from coemerge.localization.attribution_config import METHODS, AttributionConfig
 from coemerge.prompts.tasks import get_task
@@ -22,6 +23,7 @@ _LEAST = {
     "bootstrap_draws": 1,
     "seed": 0,
 }
+_LISTS = ("localisers", "thresholds", "betas", "taus")
 _SHARES = ("tau", "alpha", "dev_share")
 
 
@@ -83,17 +85,22 @@ class QueryLocalizationConfig:
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
-        check_lists(self, ("arms", "facts", "localisers", "thresholds", "betas", "taus"))
+        for name in _LISTS:
+            if getattr(self, name) is None:
+                raise ValueError(f"study.{name}: give a list, not null")
+        check_lists(self, ("arms", "facts", *_LISTS))
         check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
-        get_task(self.task)
-        for name in _SHARES:
-            _check_share(f"study.{name}", getattr(self, name))
-        for tau in self.taus:
-            _check_share("study.taus", tau)
-        if not self.betas or not self.taus:
-            raise ValueError("study.betas and study.taus: name at least one value each")
-        if len(self.lambdas) != 2:
-            raise ValueError(f"study.lambdas: takes two numbers, got {list(self.lambdas)}")
+        if self.n_facts is not None and self.n_facts < self.min_facts:
+            raise ValueError(
+                f"study.n_facts: {self.n_facts} are fewer than study.min_facts={self.min_facts}"
+            )
+        if not isinstance(self.only_known, bool):
+            raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
+        try:
+            get_task(self.task)
+        except ValueError as error:
+            raise ValueError(f"study.task: {error}") from error
+        self._check_numbers()
         for method in self.localisers:
             AttributionConfig(method=method).check("study.localisers")
         self.attribution("joint").check("study")
@@ -103,8 +110,22 @@ class QueryLocalizationConfig:
                 f"{', '.join(self.localisers)}"
             )
         self._check_thresholds()
-        if self.text is not None and not Path(self.text).is_file():
+        if self.text is not None and not Path(str(self.text)).is_file():
             raise ValueError(f"study.text: there is no file {self.text}")
+
+    def _check_numbers(self) -> None:
+        for name in _SHARES:
+            _check_share(f"study.{name}", getattr(self, name))
+        for tau in self.taus:
+            _check_share("study.taus", tau)
+        if not self.betas or not self.taus:
+            raise ValueError("study.betas and study.taus: name at least one value each")
+        for beta in self.betas:
+            if not _is_number(beta) or beta < 0:
+                raise ValueError(f"study.betas: must not be negative, got {beta!r}")
+        pair = isinstance(self.lambdas, list | tuple) and len(self.lambdas) == 2
+        if not pair or not all(map(_is_number, self.lambdas)):
+            raise ValueError(f"study.lambdas: takes two numbers, got {self.lambdas}")
 
     def _check_thresholds(self) -> None:
         for threshold in self.thresholds:
@@ -117,6 +138,10 @@ class QueryLocalizationConfig:
             )
 
 
-def _check_share(key: str, value: object) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_share(key: str, value: Any) -> None:
+    if not _is_number(value) or not 0 <= value < 1:
         raise ValueError(f"{key}: must be from 0 to below 1, got {value!r}")

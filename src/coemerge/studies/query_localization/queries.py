@@ -101,10 +101,16 @@ def choose_queries(subject: Subject, config: QueryLocalizationConfig) -> Queries
 
 def _asked(subject: Subject, config: QueryLocalizationConfig) -> pd.DataFrame:
     """Of the candidates, in the order of facts and wordings."""
+    candidates = _candidates(subject.facts, config)
+    if not candidates:
+        raise ValueError(
+            "study.arms, study.facts: no fact is of both; there are facts of "
+            f"{', '.join(sorted(set(subject.facts['arm'])))}"
+        )
     columns = ["fact_id", "task", "template_id", "variant", "ids", "answer_ids", "text"]
     frame = subject.prompts.select(columns).to_pandas()
     frame = frame[(frame["task"] == config.task) & (frame["variant"] == 0)]
-    frame = frame[frame["fact_id"].isin(_candidates(subject.facts, config))]
+    frame = frame[frame["fact_id"].isin(candidates)]
     frame = frame.drop_duplicates(["fact_id", "template_id"])
     if frame.empty:
         raise ValueError(
