@@ -54,7 +54,7 @@ def attribute(
     config = config or AttributionConfig()
     config.check()
     modules = ModuleMap(model)
-    _check_tokens(modules, prompts, answers)
+    check_tokens(modules, prompts, answers)
     _warn_of_norm(modules, config)
     asked = _answer_positions(prompts, answers)
     attribution = torch.zeros(len(prompts), modules.n_layers, modules.d_mlp)
@@ -139,9 +139,11 @@ def _warn_of_norm(modules: ModuleMap, config: AttributionConfig) -> None:
         )
 
 
-def _check_tokens(
+def check_tokens(
     modules: ModuleMap, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
 ) -> None:
+    """Raises ValueError, naming the prompt, for empty ones, and tokens or lengths that the model
+    does not know."""
     if len(prompts) != len(answers):
         raise ValueError(f"{len(prompts)} prompts but {len(answers)} answers: give one for each")
     n_vocab = projection_matrix(modules.unembedding).shape[1]

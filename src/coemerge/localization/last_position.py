@@ -9,6 +9,7 @@ Axes: B prompts of equal length, C variants of each, T tokens, L layers, m neuro
 residual width, H heads, V vocabulary.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,9 +22,8 @@ from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.late_start import start_at
 from coemerge.interventions.sites import Site
+from coemerge.localization.visibility import attention_masks
 from coemerge.scoring.forward import keep_logits
-
-_SLIDING = "sliding_attention"
 
 
 class LastPosition:
@@ -73,7 +73,7 @@ class LastPosition:
         """Keys and values [B,H,T-1,d_h] of each layer; none for prompts of one token."""
         if not self._n_before:
             return []
-        # without a configuration, layers of sliding attention keep all keys: see _mask
+        # without a configuration, layers of sliding attention keep all keys: see _visible
         cache: Any = DynamicCache()
         options = keep_logits(self._model, 1)
         self._model(input_ids=ids, past_key_values=cache, use_cache=True, **options)
@@ -88,7 +88,7 @@ class LastPosition:
         logits = self._model(
             input_ids=self._last.expand(-1, n_variants),
             position_ids=position,
-            attention_mask=self._masks(n_variants),
+            attention_mask=attention_masks(self._model, partial(self._visible, n_variants)),
             past_key_values=cache,
             use_cache=True,
         ).logits.float()
@@ -96,22 +96,9 @@ class LastPosition:
         surprise = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         return (-surprise).exp().view_as(targets)
 
-    def _masks(self, n_variants: int) -> Any:
-        """What is added to attention scores, by the layers' kind where the model has two kinds."""
-        config: Any = self._model.config
-        everything = self._mask(n_variants, self._n_before + 1)
-        if _SLIDING not in (getattr(config, "layer_types", None) or ()):
-            return everything
-        return {
-            "full_attention": everything,
-            _SLIDING: self._mask(n_variants, config.sliding_window),
-        }
-
-    def _mask(self, n_variants: int, window: int) -> Tensor:
-        """[1,1,C,T-1+C]: 0 at the last ``window`` positions, the variant's own included."""
-        device, dtype = self._last.device, next(self._model.parameters()).dtype
+    def _visible(self, n_variants: int, window: int) -> Tensor:
+        """[C,T-1+C]: the last ``window`` positions, the variant's own included."""
+        device = self._last.device
         before = torch.arange(self._n_before, device=device) > self._n_before - window
         own = torch.eye(n_variants, dtype=torch.bool, device=device)
-        visible = torch.cat((before.expand(n_variants, -1), own), 1)
-        mask = torch.zeros(visible.shape, dtype=dtype, device=device)
-        return mask.masked_fill(~visible, torch.finfo(dtype).min)[None, None]
+        return torch.cat((before.expand(n_variants, -1), own), 1)
