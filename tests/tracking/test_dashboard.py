@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +15,13 @@ import wandb_workspaces.workspaces as ws
 
 from coemerge.callbacks.localization import localization_metrics
 from coemerge.callbacks.localizing import Localized
+from coemerge.localization.attribution_config import METHODS
 from coemerge.prompts.tasks import CORE_TASKS
+from coemerge.studies.chain_of_thought.drops import STATISTICS
+from coemerge.studies.chain_of_thought.questions import COT, DIRECT
+from coemerge.studies.query_localization.edits import EDITS, SETS
 from coemerge.tracking.analysis_run import log_analysis
+from coemerge.tracking.chain_of_thought import chain_of_thought_metrics
 from coemerge.tracking.co_emergence import co_emergence_metrics
 from coemerge.tracking.dashboard import (
     ARMS,
@@ -25,6 +30,7 @@ from coemerge.tracking.dashboard import (
     metrics_of,
     save_workspace,
 )
+from coemerge.tracking.query_localization import query_localization_metrics
 from tests.conftest import ComposeSettings
 from tests.tracking.conftest import Logged, read_back
 
@@ -54,6 +60,33 @@ def analysis_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
 
 
 @pytest.fixture(scope="module")
+def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
+    """What analyses of queries and of reasoning log of tables such as studies write."""
+    shares = {"threshold": "0.3", "sets": "threshold", "control": "none", "share": 0.5}
+    means = {"relation": "all", "sets": "threshold", "measure": "cs2", "value": 0.5}
+    tables = {
+        "class_shares": [{**shares, "localiser": name} for name in ("all", *METHODS)],
+        "consistency_means": [
+            {**means, "localiser": "joint", "control": control}
+            for control in ("none", "other_facts", "context", "random")
+        ],
+        "edit_scores": [
+            {"cls": "all", "measure": "avg", "edit": edit, "neurons": neurons, "value": 0.5}
+            for edit, neurons in product(EDITS, SETS)
+        ],
+        "cot_drops": [
+            {"task": "all", "route": "all", "prompting": prompting, "masks": masks, "drop": 0.5,
+             "floor": 0.1}
+            for prompting, masks in product((DIRECT, COT), STATISTICS)
+        ],
+    }  # fmt: skip
+    found = query_localization_metrics(tables, 0.3) | chain_of_thought_metrics(tables)
+    directory = tmp_path_factory.mktemp("studies")
+    log_analysis(directory, "smoke-seed0-studies", "smoke", {}, found, [], {})
+    return read_back(directory)
+
+
+@pytest.fixture(scope="module")
 def masks_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     """What the localization callback logs at a step at which a fact is known in every task."""
     measured = dict.fromkeys(
@@ -77,11 +110,22 @@ def saved_json(workspace: ws.Workspace) -> dict[str, Any]:
 
 
 def test_every_metric_it_draws_is_logged(
-    workspace: ws.Workspace, training_log: Logged, analysis_log: Logged, masks_log: Logged
+    workspace: ws.Workspace,
+    training_log: Logged,
+    analysis_log: Logged,
+    masks_log: Logged,
+    studies_log: Logged,
 ):
-    drawn = metric_keys(workspace)
+    logs = (training_log, analysis_log, masks_log, studies_log)
 
-    assert drawn - training_log.keys - analysis_log.keys - masks_log.keys == set()
+    assert metric_keys(workspace) - set().union(*(log.keys for log in logs)) == set()
+
+
+def test_it_draws_whatever_those_studies_log(workspace: ws.Workspace, studies_log: Logged):
+    logged = {key for key in studies_log.keys if "/" in key}
+
+    assert len(logged) == 4 + 4 + 2 * 4 + 2 * 4 * 2
+    assert logged - metric_keys(workspace) == set()
 
 
 def test_it_draws_whatever_the_localization_callback_logs(

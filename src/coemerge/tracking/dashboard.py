@@ -17,6 +17,10 @@ ARMS = ("A0_full", "A1_withheld_target", "A2_single_source", "A5_never")  # of t
 Names = Sequence[str]
 Panel = wr.LinePlot | wr.BarPlot
 _FRACTION = (0, 1)
+LOCALISERS = ("joint", "single", "gradient")
+CONTROLS = ("none", "other_facts", "context", "random")
+EDITED = ("local", "global", "consistent", "random")
+MASKS = ("own", "route", "other_mean", "other_worst")  # whose units are ablated while reasoning
 _MASK_MEASURES = {
     "necessity": "Drop on a mask's own fact and task",
     "specificity": "Drop on other facts and other tasks, mean",
@@ -153,6 +157,41 @@ def _co_emergence(tasks: Names, arms: Names) -> ws.Section:
     return _section("Co-emergence (analyses)", panels)
 
 
+def _queries(tasks: Names, arms: Names) -> ws.Section:
+    inconsistent = [names.query_localization("inconsistent", name) for name in ("all", *LOCALISERS)]
+    cs2 = [names.query_localization("cs2", f"joint_{control}") for control in CONTROLS]
+    edits = [
+        _at_the_end(
+            f"{edit.capitalize()}: mean of Rel, Gen and Loc, by whose neurons",
+            [names.query_localization(edit, edited) for edited in EDITED],
+        )
+        for edit in ("erase", "update")
+    ]
+    return _section(
+        "Queries (analyses)",
+        [
+            _at_the_end("Facts with inconsistent neurons, by localiser", inconsistent),
+            _at_the_end("CS2 of a fact's queries, beside nulls", cs2),
+            *edits,
+        ],
+    )
+
+
+def _reasoning(tasks: Names, arms: Names) -> ws.Section:
+    panels = [
+        _at_the_end(
+            f"Drop of accuracy, {words}, by whose units are ablated",
+            [
+                names.chain_of_thought(prompting, name)
+                for masks in MASKS
+                for name in (masks, f"{masks}_floor")
+            ],
+        )
+        for prompting, words in (("direct", "asked directly"), ("cot", "with reasoning"))
+    ]
+    return _section("Reasoning (analyses)", panels)
+
+
 # In the order of the page. Whoever adds one shows in tests that its metrics are logged.
 SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _training,
@@ -161,6 +200,8 @@ SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _exposure,
     _localization,
     _co_emergence,
+    _reasoning,
+    _queries,
 )
 
 
