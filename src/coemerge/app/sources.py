@@ -214,6 +214,8 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
         if count:
             log.info("questions: %s: %s", reason, f"{count:,}")
     prompts = prompts.filter(pa.array(np.array(prompts["options"].to_pylist()) != "seen"))
+    if not len(prompts):
+        raise ValueError(f"study.tasks: no fact of this world is asked {', '.join(tasks or ())}")
     place = prompts.schema.get_field_index("split")
     held_out = pa.array(["held_out_templates"] * len(prompts))
     prompts = prompts.set_column(place, prompts.schema.field("split"), held_out)
