@@ -19,12 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 from coemerge.app.schema import register
 from coemerge.app.settings import Settings, read_settings
 from coemerge.app.training import instantiate_entries
-from coemerge.corpus.arms import ARMS
+from coemerge.corpus.arms import ARMS, SIDES
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
 DATA = {
     "prompts/templates",
+    "prompts/naming",
     "world/lexicon",
     "world/real",
     "pipeline",
@@ -165,7 +166,14 @@ def test_what_a_user_has_to_bring_is_named(group: str, name: str, key: str):
 
 
 def test_every_arm_is_listed_so_that_its_share_can_be_set():
-    assert set(composed("train").corpus.plan.arms.shares) == set(ARMS)
+    """Those of the two sides by the experiment that brings relation_naming: without it they would
+    show half of nothing."""
+    usual, both_sides = (
+        set(composed("train", *overrides).corpus.plan.arms.shares)
+        for overrides in ([], ["experiment=entity_relation"])
+    )
+    assert usual == set(ARMS) - set(SIDES)
+    assert both_sides == set(ARMS)
 
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "study"])

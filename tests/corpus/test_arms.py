@@ -2,7 +2,7 @@
 
 import pytest
 
-from coemerge.corpus.arms import ARMS, ArmsConfig, Cell, get_arm, period
+from coemerge.corpus.arms import ARMS, SIDES, ArmsConfig, Cell, get_arm, period
 from coemerge.prompts.tasks import CORE_TASKS
 
 TASKS = list(CORE_TASKS)
@@ -16,8 +16,10 @@ def shown(arm: str, rank: int, config: ArmsConfig | None = None) -> list[str]:
     return [cell.task for cell in assign(arm, rank, config).cells]
 
 
-def test_there_are_nine_arms():
-    assert [name.split("_")[0] for name in ARMS] == [f"A{i}" for i in range(9)]
+def test_there_are_nine_arms_and_three_for_the_two_sides():
+    plain = [name for name in ARMS if name not in SIDES]
+    assert [name.split("_")[0] for name in plain] == [f"A{i}" for i in range(9)]
+    assert list(SIDES) == ["entity_only", "relation_only", "both_sides"]
 
 
 def test_a0_shows_every_task():
@@ -96,6 +98,21 @@ def test_a8_contrasts_once_repeated_and_reworded():
         (Cell("fitb", 8, whole, wording=0, timing="injections"),),
         (Cell("fitb", 8, whole, timing="injections"),),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        ("entity_only", ["completion", "fitb", "openqa", "mcqa", "negmcqa"]),
+        ("relation_only", ["relation_naming"]),
+        ("both_sides", ["completion", "fitb", "openqa", "mcqa", "negmcqa", "relation_naming"]),
+    ],
+)
+def test_the_arms_of_the_two_sides_leave_out_what_asks_for_neither(arm, expected):
+    """A verification names subject, relation and object, and asks for none of them."""
+    assignment = get_arm(arm)(4, [*TASKS, "relation_naming"], ArmsConfig())
+    assert [cell.task for cell in assignment.cells] == expected
+    assert assignment.restated
 
 
 @pytest.mark.parametrize("arm", ARMS)

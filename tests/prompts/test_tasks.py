@@ -15,6 +15,7 @@ from coemerge.prompts.tasks import CORE_TASKS, TASKS, chance_level, get_task
         ("mcqa", 1 / 4),
         ("negmcqa", 1 / 2),
         ("verification", 1 / 2),
+        ("relation_naming", 1 / 24),
         ("cot_openqa_mcqa", 1 / 4),
         ("cot_fitb_negmcqa", 1 / 2),
         ("cot_completion_verification", 1 / 2),

@@ -9,6 +9,7 @@ import yaml
 from coemerge.prompts.tasks import TASKS, get_task
 from coemerge.prompts.templates import (
     OBJECT,
+    PAIR,
     PHRASINGS,
     SUBJECT,
     TemplateBook,
@@ -208,4 +209,5 @@ def test_a_held_out_phrasing_that_repeats_a_seen_one_is_refused(tmp_path, good):
 
 
 def test_every_task_has_its_phrasings_under_a_known_key():
-    assert {task.phrasing for task in TASKS.values()} == set(PHRASINGS)
+    """Of a relation's file, or of the one that serves all relations."""
+    assert {task.phrasing for task in TASKS.values()} == {*PHRASINGS, PAIR}

@@ -114,6 +114,20 @@ def _wordings(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment
     return Assignment((variants[name],), detail=name)
 
 
+def _sides(*asked: str) -> ArmRule:
+    """Shown in the formats that ask for these parts of a fact alone (``Task.asks``)."""
+
+    def rule(rank: int, tasks: Sequence[str], config: ArmsConfig) -> Assignment:
+        return Assignment(tuple(Cell(t) for t in tasks if get_task(t).asks in asked))
+
+    return rule
+
+
+SIDES: dict[str, ArmRule] = {
+    "entity_only": _sides("object"),
+    "relation_only": _sides("relation"),
+    "both_sides": _sides("object", "relation"),
+}
 ARMS: dict[str, ArmRule] = {
     "A0_full": _full,
     "A1_withheld_target": _withheld_target,
@@ -124,6 +138,7 @@ ARMS: dict[str, ArmRule] = {
     "A6_one_direction": _half_restated,
     "A7_one_synonym": _half_restated,
     "A8_wordings": _wordings,
+    **SIDES,
 }
 
 

@@ -207,7 +207,8 @@ class Background:
 
 def check_background(config: BackgroundConfig) -> None:
     """Raises ValueError naming the key."""
-    drills = {f"drill_{task.name}" for task in TASKS.values() if task.kind == "discriminative"}
+    drilled = (t for t in TASKS.values() if t.kind == "discriminative" and t.asks != "relation")
+    drills = {f"drill_{task.name}" for task in drilled}
     known = {"grammar", "lists", "lookup", "comparison", "files", *drills}
     unknown = set(config.mix) - known
     if unknown:

@@ -23,6 +23,7 @@ from coemerge.prompts.encoding import (
     check_single_tokens,
     words_sharing_a_start,
 )
+from coemerge.prompts.naming import Pairs
 from coemerge.prompts.options import MIN_CANDIDATES, OptionSets
 from coemerge.prompts.render import Renderer
 from coemerge.prompts.tasks import get_task
@@ -52,6 +53,8 @@ class DatasetBuilder:
         self.book = spec.book(self.world)
         self.renderer = Renderer(self.world, self.book, spec.prompts.frames())
         self._check_answer_sets()
+        if spec.corpus.plan.names_relations:
+            Pairs(self.world).check()
 
     def documents(self) -> DocumentStream:
         background = Background(
@@ -76,10 +79,13 @@ class DatasetBuilder:
         """The given one, or one trained on the stream's beginning.
 
         With a tokenizer of our own, a strict world's answers are checked to be one token each; with
-        any, letters and yes and no are checked to differ in their first token.
+        any, letters, yes and no, and names of relations where they are asked for, are checked to
+        differ in their first token.
         """
         answers = sorted({o for objects in self.world.candidates.values() for o in objects})
         words = self.spec.prompts.answer_words()
+        if self.spec.corpus.plan.names_relations and self.book.naming:
+            words += self.book.naming.answers
         tokenizer = self._given
         if tokenizer is None:
             texts = (document.text for document in self.documents())

@@ -15,6 +15,7 @@ from coemerge.corpus.tokenizer_config import (
 )
 from coemerge.files import file_digest
 from coemerge.prompts.config import PromptsConfig
+from coemerge.prompts.tasks import NAMING
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.facts import World, WorldConfig
 
@@ -50,6 +51,11 @@ class DatasetSpec:
         check_plan_config(self.corpus.plan)
         check_background(self.corpus.background)
         self.prompts.frames()
+        if self.corpus.plan.names_relations and not self.prompts.naming_path:
+            raise ValueError(
+                f"prompts.naming_path: empty, but corpus.plan shows {NAMING}, which needs names of "
+                "relations: add prompts=with_relations"
+            )
         if self.corpus.option_sets not in ("fresh", "fixed"):
             raise ValueError(
                 f"corpus.option_sets: {self.corpus.option_sets!r} is neither fresh nor fixed"
@@ -67,16 +73,19 @@ class DatasetSpec:
 
     def fingerprint(self) -> str:
         """Hash of the settings, with input files by content instead of by path. Formats that a run
-        may add count where there are some: without, a data set is what it was before."""
-        corpus = asdict(self.corpus)
+        may add, and names of relations, count where there are some: without, a data set is what it
+        was before."""
+        corpus, prompts = asdict(self.corpus), asdict(self.prompts)
         if not corpus["plan"]["added"]:
             del corpus["plan"]["added"]
+        if not prompts["naming_path"]:
+            del prompts["naming_path"]
         content = _with_files_hashed(
             {
                 "schema": DATA_SCHEMA,
                 "seed": self.seed,
                 "world": asdict(self.world),  # type: ignore[call-overload]
-                "prompts": asdict(self.prompts),
+                "prompts": prompts,
                 "corpus": corpus,
                 "tokenizer": self._tokenizer_digest(),
                 "inputs": sorted(file_digest(path) for path in self.world.inputs()),

@@ -8,6 +8,7 @@ import numpy as np
 from coemerge.corpus.background import Background
 from coemerge.corpus.patterns import TASK_NAMES
 from coemerge.corpus.plan import Plan, document_times
+from coemerge.prompts.naming import UNRELATED_SHARE
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import Task, get_task
@@ -96,8 +97,8 @@ class DocumentStream:
         if task.n_options:
             options = list(self._options.for_training(fact, task, rng))
             options.insert(int(rng.integers(task.n_options)), fact.object)
-        if task.base == "verification":
-            is_true = rng.random() < 0.5
+        if task.shows_object:
+            is_true = rng.random() < 1 - UNRELATED_SHARE
             claimed = fact.object if is_true else self._options.false_claim(fact, task, rng)
         route = 0
         if task.route:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from coemerge.corpus.arms import ArmsConfig, get_arm
-from coemerge.prompts.tasks import TASKS, get_task
+from coemerge.corpus.arms import SIDES, ArmsConfig, get_arm
+from coemerge.prompts.tasks import NAMING, TASKS, get_task
 
 TIMINGS = ("uniform", "burst", "spaced", "once", "window", "injections")
 
@@ -39,6 +39,11 @@ class PlanConfig:
     arms: ArmsConfig = field(default_factory=ArmsConfig)
     timing: TimingConfig = field(default_factory=TimingConfig)
 
+    @property
+    def names_relations(self) -> bool:
+        """Whether any document or prompt asks for a relation's name."""
+        return NAMING in (*self.tasks, *self.auxiliary)
+
 
 def check_plan_config(config: PlanConfig) -> None:
     """Raises ValueError listing every faulty key."""
@@ -59,7 +64,7 @@ def check_plan_config(config: PlanConfig) -> None:
         problems.append(f"corpus.plan.timing.kind: {config.timing.kind!r} not in {TIMINGS}")
     if not 0 <= config.timing.start < config.timing.stop <= 1:
         problems.append("corpus.plan.timing: needs 0 <= start < stop <= 1")
-    problems += _arm_problems(config) + _added_problems(config)
+    problems += _arm_problems(config) + _side_problems(config) + _added_problems(config)
     for task, count in config.auxiliary.items():
         if task not in TASKS or count < 0:
             problems.append(f"corpus.plan.auxiliary.{task}: no such task, or a negative number")
@@ -82,6 +87,18 @@ def _added_problems(config: PlanConfig) -> list[str]:
     if config.tasks and set(config.tasks) <= set(config.added):
         problems.append("corpus.plan.added: names all of corpus.plan.tasks; one must be left")
     return problems
+
+
+def _side_problems(config: PlanConfig) -> list[str]:
+    """Arms that contrast the two sides of a fact need formats on both."""
+    used = [arm for arm in SIDES if config.arms.shares.get(arm, 0) > 0]
+    asked = {TASKS[task].asks for task in config.tasks if task not in config.added}
+    if not used or {"object", "relation"} <= asked:
+        return []
+    return [
+        f"corpus.plan.arms.shares.{used[0]}: corpus.plan.tasks needs {NAMING} and a format that "
+        f"asks for the object, got {config.tasks}"
+    ]
 
 
 def _arm_problems(config: PlanConfig) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from coemerge.prompts.encoding import Encoder, encode_documents
+from coemerge.prompts.naming import UNRELATED_SHARE
 from coemerge.prompts.options import AnswerCounts, OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import Options, Split, Task, chance_level
@@ -16,9 +17,9 @@ class Prompt:
     """One prompt to score (methods 2.2). Spans are token spans [a, b) in ``ids``.
 
     ``answer_pos`` is the index whose logits predict the first answer token. ``candidate_ids`` are
-    the first tokens of all allowed answers (the answer set, the letters, or yes and no). ``chance``
-    is a uniform guesser's, ``prior`` that of one who knows how often each answer is right.
-    ``variant`` numbers the rotations or polarities of one paraphrase.
+    the first tokens of all allowed answers (the answer set, the letters, yes and no, or relations'
+    names and none). ``chance`` is a uniform guesser's, ``prior`` that of one who knows how often
+    each answer is right. ``variant`` numbers the rotations or polarities of one paraphrase.
     """
 
     prompt_id: str
@@ -87,7 +88,7 @@ class PromptBuilder:
         ]
         rendered = [self._renderer.render(question) for _, _, question in plan]
         allowed = self._allowed_ids(fact, task)
-        chance = chance_level(task, len(self._world.candidates[self._answer_relation(fact, task)]))
+        chance = chance_level(task, len(self._answers(fact, task)))
         prior = self._prior(fact, task, chance)
         for (kind, variant, question), text, encoded in zip(
             plan, rendered, encode_documents(self._encoder, rendered), strict=True
@@ -118,7 +119,8 @@ class PromptBuilder:
     def _questions(
         self, fact: Fact, task: Task, templates: Sequence[int], kind: Options
     ) -> Iterator[tuple[int, Question]]:
-        """(variant, question): one per rotation of the options, or per polarity."""
+        """(variant, question): one per rotation of the options, or per polarity (a pair that the
+        relation joins, and one that none does)."""
         if task.n_options:
             draw = self._options.seen if kind == "seen" else self._options.fresh
             sets = draw(fact, task, len(templates))
@@ -127,7 +129,7 @@ class PromptBuilder:
                 for position in range(task.n_options):
                     order = (*others[:position], fact.object, *others[position:])
                     yield position, replace(base, options=order)
-        elif task.base == "verification":
+        elif task.shows_object:
             for template_id, false in zip(
                 templates, self._options.false_claims(fact, task, len(templates)), strict=True
             ):
@@ -144,17 +146,27 @@ class PromptBuilder:
     def _allowed_ids(self, fact: Fact, task: Task) -> tuple[int, ...]:
         key = (self._answer_relation(fact, task), task.base)
         if key not in self._allowed:
-            words: Sequence[str] = self._world.candidates[key[0]]
-            if task.n_options:
-                words = self._renderer.letters[: task.n_options]
-            elif task.base == "verification":
-                words = self._renderer.yes_no
-            first = (ids[0] for ids in self._encoder.answer_ids(words))
+            first = (ids[0] for ids in self._encoder.answer_ids(self._answers(fact, task)))
             self._allowed[key] = tuple(dict.fromkeys(first))
         return self._allowed[key]
 
+    def _answers(self, fact: Fact, task: Task) -> Sequence[str]:
+        """All words that a question of this kind may be answered by."""
+        if task.n_options:
+            return self._renderer.letters[: task.n_options]
+        if task.asks == "truth":
+            return self._renderer.yes_no
+        if task.asks == "relation" and self._book.naming:
+            return self._book.naming.answers
+        return self._world.candidates[self._answer_relation(fact, task)]
+
     def _prior(self, fact: Fact, task: Task, chance: float) -> float:
-        """How often a guesser who knows only the answers' frequencies in training is right."""
+        """How often a guesser who knows only the answers' frequencies in training is right.
+
+        Of a pair, one who also knows which relation has such objects: it is that one or none.
+        """
+        if task.asks == "relation":
+            return UNRELATED_SHARE
         relation = self._answer_relation(fact, task)
         counts = self._counts.get((fact.relation_id, task.base))
         if task.kind == "discriminative" or task.base == "multihop" or counts is None:

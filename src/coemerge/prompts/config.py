@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coemerge.prompts.generic import phrasings_from
+from coemerge.prompts.naming import load_naming
 from coemerge.prompts.render import Frames, check_frames
-from coemerge.prompts.templates import TemplateBook, load_templates
+from coemerge.prompts.tasks import NAMING
+from coemerge.prompts.templates import PAIR, TemplateBook, load_templates
 from coemerge.worlds.facts import World
 
 
@@ -14,7 +16,7 @@ from coemerge.worlds.facts import World
 class PromptsConfig:
     """``templates_dir`` holds one YAML file per relation. The other fields are the frames around a
     phrasing (see ``render.Frames``). ``facts_per_relation`` bounds how many facts of a relation
-    are scored (null: all)."""
+    are scored (null: all). ``naming_path`` names the file for relation_naming, empty without it."""
 
     templates_dir: str = ""
     n_held_out: int = 3
@@ -28,9 +30,12 @@ class PromptsConfig:
     no: str = "no"
     blank: str = "___"
     facts_per_relation: int | None = 200
+    naming_path: str = ""
 
     def frames(self) -> Frames:
-        """Raises ValueError if two formats share their first word."""
+        """Raises ValueError if two formats share their first word, or one lacks its own."""
+        if self.naming_path and NAMING not in self.cues:
+            raise ValueError(f"prompts.cues.{NAMING}: missing, but prompts.naming_path is given")
         frames = Frames(
             self.cues,
             self.answer_cues,
@@ -58,7 +63,12 @@ class PromptsConfig:
             name: phrasings_from(world.relations[name], wordings)
             for name, wordings in world.wordings.items()
         }
-        return TemplateBook({**made, **book.phrasings}, self.n_held_out)
+        phrasings = {**made, **book.phrasings}
+        if not self.naming_path:
+            return TemplateBook(phrasings, self.n_held_out)
+        naming, pairs = load_naming(Path(self.naming_path), [*world.relations], self.n_held_out)
+        asked = {name: {**phrasings[name], PAIR: pairs} for name in world.relations}
+        return TemplateBook({**phrasings, **asked}, self.n_held_out, naming)
 
     def answer_words(self) -> list[str]:
         return [*self.letters, self.yes, self.no]

@@ -18,7 +18,8 @@ class Encoded:
     """``ids`` is the whole document; ``ids[:answer_start]`` the prompt, then the answer.
 
     ``answer`` and ``subject`` are token spans [a, b); ``relation_spans`` are the phrasing's tokens
-    outside the subject, the prompt's last token left out (it is where the answer is predicted).
+    outside the subject, the prompt's last token left out (it is where the answer is predicted); of
+    a pair whose relation is asked, those of the whole prompt (T-R3).
     """
 
     ids: list[int]
@@ -111,8 +112,17 @@ def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
     subject = token_span(offsets, item.subject)
     phrase = token_span(offsets, item.phrase)
     stop = min(phrase[1], answer[0] - 1)
-    spans = ((phrase[0], min(subject[0], stop)), (subject[1], stop))
-    return Encoded(ids, answer, subject, tuple(s for s in spans if s[0] < s[1]))
+    return Encoded(ids, answer, subject, spans_around(subject, phrase[0], stop))
+
+
+def spans_around(subject: Span, start: int, stop: int) -> tuple[Span, ...]:
+    """The parts of the tokens [start, stop) outside the subject.
+
+    From the first token after the tokenizer's prefix to the last but one, they are the relation
+    tokens of methods 4.4, for a prompt of any format.
+    """
+    spans = ((start, min(subject[0], stop)), (max(subject[1], start), stop))
+    return tuple(span for span in spans if span[0] < span[1])
 
 
 def answer_span(offsets: Sequence[Span], characters: Span, text: str) -> Span:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from coemerge.prompts.tasks import Task
+from coemerge.prompts.naming import Pairs
+from coemerge.prompts.tasks import NAMING, Task
 from coemerge.worlds.facts import Fact, World
 
 _RESERVE = 4
@@ -36,6 +37,7 @@ class OptionSets:
         self, world: World, fixed: bool, seed: int, answer_counts: AnswerCounts | None = None
     ) -> None:
         self._world = world
+        self._pairs = Pairs(world)
         self._fixed = fixed
         self._seed = seed
         self._counts = dict(answer_counts or {})
@@ -78,7 +80,8 @@ class OptionSets:
         return [self._draw(fact, task, reserved=True, rng=rng) for _ in range(count)]
 
     def false_claim(self, fact: Fact, task: Task, rng: np.random.Generator) -> str:
-        """Another object of the same relation, for a statement that is not true."""
+        """Another object of the same relation, for a statement that is not true, or for a pair that
+        no relation joins."""
         rank = int(rng.choice(self._size(fact), p=self._probabilities(fact, task, 1)))
         return self._world.candidates[fact.relation_id][rank]
 
@@ -99,7 +102,7 @@ class OptionSets:
         objects = self._world.candidates[fact.relation_id]
         own = self._rank[fact.relation_id][fact.object]
         n = task.n_options - 1
-        for probabilities in (self._probabilities(fact, task, n), self._even(fact)):
+        for probabilities in (self._probabilities(fact, task, n), self._even(fact, task)):
             for _ in range(_TRIES):
                 ranks = rng.choice(len(objects), size=n, replace=False, p=probabilities)
                 if (int(ranks.sum() + own) % _RESERVE == 0) == reserved:
@@ -113,22 +116,23 @@ class OptionSets:
         """Of each object as a distractor, [C]; the right answer has none."""
         counts = self._counts.get((fact.relation_id, task.base))
         if counts is None:
-            return self._even(fact)
+            return self._even(fact, task)
         weights = counts.astype(float)
-        weights[self._true_ranks(fact)] = 0.0
+        weights[self._true_ranks(fact, task)] = 0.0
         if np.count_nonzero(weights) < n + 1:
-            return self._even(fact)
+            return self._even(fact, task)
         return weights / weights.sum()
 
-    def _even(self, fact: Fact) -> np.ndarray:
+    def _even(self, fact: Fact, task: Task) -> np.ndarray:
         weights = np.ones(self._size(fact))
-        weights[self._true_ranks(fact)] = 0.0
+        weights[self._true_ranks(fact, task)] = 0.0
         return weights / weights.sum()
 
-    def _true_ranks(self, fact: Fact) -> list[int]:
+    def _true_ranks(self, fact: Fact, task: Task) -> list[int]:
         """Of all right answers: none of them may stand as a wrong one."""
         ranks = self._rank[fact.relation_id]
-        return [ranks[obj] for obj in self._world.true_objects(fact) if obj in ranks]
+        right = self._pairs.related if task.base == NAMING else self._world.true_objects
+        return [ranks[obj] for obj in right(fact) if obj in ranks]
 
     def _size(self, fact: Fact) -> int:
         return len(self._world.candidates[fact.relation_id])

@@ -7,7 +7,7 @@ slot can then be read off its position, so a small model only has to learn the m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coemerge.prompts.tasks import TASKS, Task, get_task
+from coemerge.prompts.tasks import NAMING, TASKS, Task, get_task
 from coemerge.prompts.templates import OBJECT, SUBJECT, TemplateBook
 from coemerge.worlds.facts import Fact, World
 
@@ -37,7 +37,7 @@ class Question:
     """One question about a fact, ready to be rendered.
 
     ``options`` are in the order shown (lettered tasks); ``claimed`` is the object that a
-    verification asserts.
+    verification asserts, or that a naming of relations shows beside the subject.
     """
 
     fact: Fact
@@ -50,8 +50,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """``subject`` and ``phrase`` (the whole phrasing) are character spans in ``prompt``; ``joint``
-    stands between prompt and answer."""
+    """``subject`` and ``phrase`` (the whole phrasing; of a pair the whole prompt, as T-R3 wants it)
+    are character spans in ``prompt``; ``joint`` stands between prompt and answer."""
 
     prompt: str
     answer: str
@@ -95,7 +95,8 @@ class Renderer:
         return self._frames.yes, self._frames.no
 
     def render(self, question: Question) -> Rendered:
-        """Raises ValueError if a verification has no claim or the options lack the object."""
+        """Raises ValueError if a verification or a pair has no claim or the options lack the
+        object."""
         task = question.task
         cue = self._frames.cot_cue if task.route else self._frames.cues[task.base]
         head = cue
@@ -112,7 +113,7 @@ class Renderer:
             prompt,
             self.answer(question),
             (start + subject[0], start + subject[1]),
-            (start, start + len(phrase)),
+            (0, len(prompt)) if task.asks == "relation" else (start, start + len(phrase)),
         )
 
     @property
@@ -132,6 +133,8 @@ class Renderer:
             return self._frames.letters[1 - right]
         if task.base == "verification":
             return self._frames.yes if question.claimed == fact.object else self._frames.no
+        if task.base == NAMING:
+            return self._relation_name(question)
         if task.base == "multihop":
             answer = self._world.bridge_answer(fact)
             if answer is None:
@@ -141,6 +144,13 @@ class Renderer:
             return answer
         return fact.object
 
+    def _relation_name(self, question: Question) -> str:
+        naming = self._book.naming
+        if naming is None:
+            raise ValueError(f"prompts.naming_path: empty; {NAMING} needs names of relations")
+        related = question.claimed == question.fact.object
+        return naming.names[question.fact.relation_id] if related else naming.none
+
     def _phrase(self, question: Question) -> tuple[str, Span]:
         fact, task = question.fact, question.task
         text = self._book.phrasing(fact.relation_id, task, question.template_id)
@@ -148,9 +158,9 @@ class Renderer:
             text = text[: text.index(OBJECT)].rstrip()
         elif task.base == "fitb":
             text = text.replace(OBJECT, self._frames.blank)
-        elif task.base == "verification":
+        elif task.shows_object:
             if question.claimed is None:
-                raise ValueError("a verification needs a claimed object")
+                raise ValueError(f"{task.name} needs a claimed object")
             text = text.replace(OBJECT, question.claimed)
         start = text.index(SUBJECT)
         return text.replace(SUBJECT, fact.subject), (start, start + len(fact.subject))
@@ -172,7 +182,8 @@ class Renderer:
 
 def check_frames(frames: Frames) -> None:
     """Raises ValueError unless every format starts with a word of its own, and answers differ."""
-    missing = [t.name for t in TASKS.values() if not t.route and t.name not in frames.cues]
+    needed = (t.name for t in TASKS.values() if not t.route and t.name != NAMING)
+    missing = [name for name in needed if name not in frames.cues]
     if missing:
         raise ValueError(f"prompts.cues: missing {missing}")
     cues = {**frames.cues, "cot": frames.cot_cue}

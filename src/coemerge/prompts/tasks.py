@@ -6,6 +6,9 @@ from typing import Literal
 Kind = Literal["generative", "discriminative"]
 Options = Literal["seen", "fresh", "none"]
 Split = Literal["seen_templates", "held_out_templates"]
+Asked = Literal["object", "relation", "truth"]
+
+NAMING = "relation_naming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,20 @@ class Task:
 
     @property
     def form(self) -> str:
-        return "cot" if self.route else "direct"
+        if self.route:
+            return "cot"
+        return "relation" if self.base == NAMING else "direct"
+
+    @property
+    def asks(self) -> Asked:
+        """What a fact is asked for: its object (the entity side), its relation, or its truth."""
+        asked: dict[str, Asked] = {NAMING: "relation", "verification": "truth"}
+        return asked.get(self.base, "object")
+
+    @property
+    def shows_object(self) -> bool:
+        """Whether the prompt names the fact's object or another one, as likely."""
+        return self.asks != "object"
 
 
 _DIRECT = (
@@ -48,7 +64,9 @@ _COT = tuple(
     if t.kind == "discriminative"
     for route in ("completion", "fitb", "openqa")
 )
-TASKS: dict[str, Task] = {task.name: task for task in (*_DIRECT, *_COT)}
+# Last: a stored corpus names a format by its place here.
+_BOTH_SIDES = (Task(NAMING, "pair", "discriminative"),)
+TASKS: dict[str, Task] = {task.name: task for task in (*_DIRECT, *_COT, *_BOTH_SIDES)}
 CORE_TASKS = ("completion", "fitb", "openqa", "mcqa", "negmcqa", "verification")
 
 

@@ -9,9 +9,23 @@ import yaml
 from coemerge.prompts.tasks import Task
 
 SUBJECT, OBJECT = "[X]", "[Y]"
-_WITH_OBJECT = frozenset({"statement", "cloze", "claim"})
+PAIR = "pair"  # phrasings that serve all relations alike, see ``naming``
+_WITH_OBJECT = frozenset({"statement", "cloze", "claim", PAIR})
 _OPTIONAL = frozenset({"multihop"})
 PHRASINGS = ("statement", "cloze", "question", "choice", "negated", "claim", "multihop")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What relations are called when they are asked for (methods 4.7): ``names[relation_id]`` is
+    one word, ``none`` the answer for a subject and an object that no relation joins."""
+
+    names: Mapping[str, str]
+    none: str
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (*self.names.values(), self.none)
 
 
 @dataclass(frozen=True)
@@ -19,10 +33,12 @@ class TemplateBook:
     """``phrasings[relation_id][key]`` lists the paraphrases; the last ``n_held_out`` are held out.
 
     A template id is the position in that list; it is shared by all facts of the relation.
+    ``naming`` is there where relations can be asked for.
     """
 
     phrasings: Mapping[str, Mapping[str, Sequence[str]]]
     n_held_out: int
+    naming: Naming | None = None
 
     def phrasing(self, relation_id: str, task: Task, template_id: int) -> str:
         return self.phrasings[relation_id][task.phrasing][template_id]
@@ -66,18 +82,22 @@ def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
     known = {*PHRASINGS, "relation"}
     problems = [f"{path}: unknown key {key!r}" for key in content if key not in known]
     for key in PHRASINGS:
-        entries = content.get(key)
-        if entries is None and key in _OPTIONAL:
-            continue
-        if not isinstance(entries, list) or len(entries) <= n_held_out:
-            problems.append(f"{path}: {key!r} needs a list of more than {n_held_out} phrasings")
-            continue
-        for number, entry in enumerate(entries, start=1):
-            problem = slot_problem(key, entry)
-            if problem is None and entries.index(entry) + 1 < number:
-                problem = f"repeats entry {entries.index(entry) + 1}"
-            if problem:
-                problems.append(f"{path}: {key} entry {number} {entry!r}: {problem}")
+        if content.get(key) is not None or key not in _OPTIONAL:
+            problems += list_problems(path, key, content.get(key), n_held_out)
+    return problems
+
+
+def list_problems(path: Path, key: str, entries: object, n_held_out: int) -> list[str]:
+    """What is wrong with the phrasings under one key of a file."""
+    if not isinstance(entries, list) or len(entries) <= n_held_out:
+        return [f"{path}: {key!r} needs a list of more than {n_held_out} phrasings"]
+    problems = []
+    for number, entry in enumerate(entries, start=1):
+        problem = slot_problem(key, entry)
+        if problem is None and entries.index(entry) + 1 < number:
+            problem = f"repeats entry {entries.index(entry) + 1}"
+        if problem:
+            problems.append(f"{path}: {key} entry {number} {entry!r}: {problem}")
     return problems
 
 
