@@ -1,10 +1,12 @@
 """``study=query_localization``: opens models, finds the neurons of their queries, writes tables and
 report."""
 
+import logging
 import time
 from pathlib import Path
 
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from coemerge.app.analysis import Analysis
 from coemerge.app.sources import (
@@ -28,7 +30,9 @@ from coemerge.studies.query_localization.tables import query_localization_tables
 from coemerge.studies.query_localization.text import cut, held_out_rows
 from coemerge.tracking.query_localization import query_localization_metrics
 
+log = logging.getLogger(__name__)
 STUDY = "query_localization"
+_CHARACTERS = 16  # read per token that is wanted: more than any language needs
 
 
 def query_localization(analysis: Analysis) -> None:
@@ -58,6 +62,7 @@ def query_localization(analysis: Analysis) -> None:
 def _studied(
     source: Source, member: Member, config: QueryLocalizationConfig, device: str
 ) -> Studied:
+    tokenizer = source.questions.tokenizer
     subject = Subject(
         model=load_model(member.directory, device),
         identity=member.identity,
@@ -65,6 +70,8 @@ def _studied(
         prompts=source.questions.prompts,
         facts=source.facts[["fact_id", "relation", "arm", "detail"]],
         text=_text(source, config),
+        opening=tokenizer.bos_token_id,
+        separator=_separator(tokenizer),
     )
     try:
         return study_model(subject, config, source.series.cache.parent / "neurons")
@@ -73,11 +80,22 @@ def _studied(
 
 
 def _text(source: Source, config: QueryLocalizationConfig) -> Tensor | None:
-    """For perplexity: of the file that was named, or what training held out."""
+    """For perplexity: of the file that was named, or what training held out; models from elsewhere
+    were trained on who knows what, and have none without a file."""
     if config.text is None:
+        if source.series.run is None:
+            log.info("no perplexity: name a file of text (study.text)")
+            return None
         return held_out_rows(source.questions.prompts, config.text_tokens, config.seed)
-    content = Path(config.text).read_text(encoding="utf-8")
+    with Path(config.text).open(encoding="utf-8") as file:
+        content = file.read(_CHARACTERS * config.text_tokens)
     rows = cut(list(source.questions.tokenizer(content)["input_ids"]), config.text_tokens)
     if rows is None and config.text_tokens:
         raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
     return rows
+
+
+def _separator(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """What ends a statement: a period, and the token that closes a document, if there is one."""
+    period = list(tokenizer(".", add_special_tokens=False)["input_ids"])
+    return period if tokenizer.eos_token_id is None else [*period, tokenizer.eos_token_id]

@@ -55,9 +55,10 @@ def answer_logprobs(model: nn.Module, ids: Tensor, first_tokens: Tensor) -> Tens
     return logits.float().log_softmax(-1).gather(1, chosen)[:, 0]
 
 
-def relative_change(before: Tensor, after: Tensor) -> Tensor:
-    """``(P' - P) / P`` of log-probabilities: exact for small changes, defined for vanishing P."""
-    return torch.expm1(after - before)
+def relative_change(before: Tensor, after: Tensor, least: float = 0.0) -> Tensor:
+    """``(P' - P) / P`` of log-probabilities: exact for small changes, defined for vanishing P; NaN
+    where P is below ``least``."""
+    return torch.expm1(after - before).masked_fill(before.exp() < least, torch.nan)
 
 
 def checked_first_tokens(prompts: Ids, answers: Ids) -> Tensor:

@@ -27,6 +27,7 @@ def change_of_probability(
     factor: float,
     positions: PositionKind = "last",
     show_progress: bool = False,
+    least: float = 0.0,
 ) -> Tensor:
     """``(P' - P) / P`` of each answer's first token with a set of neurons times ``factor``.
 
@@ -36,9 +37,9 @@ def change_of_probability(
     computed once per prompt.
 
     Returns [R], float32 on the CPU; 0 up to rounding for an empty set. Where P is tiny the ratio
-    says little: drop and count such prompts (methods 2.11). A set is turned into numbers only while
-    its batch is computed. Raises ValueError for shapes that do not fit and for empty prompts or
-    answers.
+    says little: it is NaN where P is below ``least`` (methods 2.11). A set is turned into numbers
+    only while its batch is computed. Raises ValueError for shapes that do not fit and for empty
+    prompts or answers.
     """
     first_tokens = checked_first_tokens(prompts, answers)
     prompt_of_row = torch.as_tensor(prompt_of_row, dtype=torch.long).cpu()
@@ -60,7 +61,7 @@ def change_of_probability(
             with intervene(model, scale_neurons(neurons[rows].to(device), factor, at)):
                 targets = first_tokens[prompt_of_row[rows]]
                 after[rows] = answer_logprobs(model, ids, targets).cpu()
-    return relative_change(before[prompt_of_row], after)
+    return relative_change(before[prompt_of_row], after, least)
 
 
 def _said(factor: float) -> str:

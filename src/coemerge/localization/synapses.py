@@ -84,7 +84,8 @@ def unrelated_synapses(synapses: Tensor, other_scores: Tensor) -> Tensor:
     rounded, so that last tokens meet; the first column takes no part. Of columns that meet in one
     the higher score counts. Then as many as in ``synapses`` are taken, highest scores first: the
     other query's own synapses, cut, or filled up by what comes next. Equal scores, and columns that
-    none meets, go by layer, head and column. Some may be among ``synapses`` too.
+    none meets, go by layer, head and column. None is among ``synapses``, unless these are more
+    than half of all.
 
     Raises ValueError for other layers or heads.
     """
@@ -100,7 +101,8 @@ def unrelated_synapses(synapses: Tensor, other_scores: Tensor) -> Tensor:
     if n_tokens > 1:
         places = column.expand(*synapses.shape[:2], -1)
         met.scatter_reduce_(-1, places, other_scores[..., 1:], "amax")
-    met[..., 0] = -2.0  # never: at most all others are synapses
+    met[synapses] = -2.0  # the query's own are what it is compared with
+    met[..., 0] = -3.0  # never: at most all others are synapses
     strongest = met.flatten().argsort(descending=True, stable=True)[: int(synapses.sum())]
     chosen = torch.zeros_like(synapses).flatten()
     chosen[strongest.to(chosen.device)] = True
@@ -116,6 +118,7 @@ def synapse_effects(
     factor: float,
     renormalise: bool = False,
     show_progress: bool = False,
+    least: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """(delta_kn [N], delta_prob [N]), float32 on the CPU, of each prompt with attention to its
     ``synapses`` times ``factor`` (see ``scale_columns``).
@@ -123,7 +126,7 @@ def synapse_effects(
     ``neurons``: bool [N,L,m], the knowledge neurons of each prompt; ``synapses``: bool [L,H,T] per
     prompt. ``delta_kn = sum (a' - a) / sum |a|`` over the neurons, at ``mlp_act`` of the last
     position; NaN without neurons, or where all are at 0. ``delta_prob = (P' - P) / P`` of the
-    answer's first token.
+    answer's first token; NaN where P is below ``least``.
 
     Raises ValueError for shapes that do not fit and for empty prompts or answers.
     """
@@ -140,7 +143,7 @@ def synapse_effects(
             a_new, p_new = _run(model, ids, first_tokens[rows], changes)
             chosen = neurons[rows].to(device)
             delta_kn[rows] = _relative_change_of_sum(a, a_new, chosen).cpu()
-            delta_prob[rows] = relative_change(p, p_new).cpu()
+            delta_prob[rows] = relative_change(p, p_new, least).cpu()
     return delta_kn, delta_prob
 
 

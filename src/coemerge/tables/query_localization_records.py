@@ -15,6 +15,19 @@ _LOW = "95 % interval over seeds and facts"
 
 
 @dataclass(frozen=True, slots=True)
+class ExclusionsRecord:
+    """results/query_localization/exclusions.parquet: which facts are studied, and why others are
+    not."""
+
+    table: ClassVar[str] = "exclusions"
+    seed: int = column("seed of the run", key=True)
+    relation: str = column("relation id", key=True)
+    arm: str = column("experimental arm", key=True)
+    reason: str = column("studied, or why not", key=True)
+    n: int = column("facts")
+
+
+@dataclass(frozen=True, slots=True)
 class NeuronSetsRecord:
     """results/query_localization/neuron_sets.parquet: coarse sets, one neuron of a query a row."""
 
@@ -22,6 +35,7 @@ class NeuronSetsRecord:
     seed: int = column("seed of the run", key=True)
     fact_id: str = column("fact", key=True)
     template_id: int = column("wording of the query", key=True)
+    split: str = column("seen_templates or held_out_templates")
     localiser: str = column(_LOCALISER, key=True)
     layer: int = column("layer, from 0", key=True)
     index: int = column("neuron of the layer", key=True)
@@ -33,7 +47,8 @@ class ConsistencyRecord:
     """results/query_localization/consistency.parquet: how alike a fact's queries are.
 
     ``control``: none (k queries of the fact), other_facts (the same wordings, each of another fact
-    of the relation), context (one query behind k distractor texts), random (sets of equal size).
+    of the relation), same_answer (the same, facts with this fact's answer), context (one query
+    behind k other texts that leave it right), random (sets of equal size).
     """
 
     table: ClassVar[str] = "consistency"
@@ -44,7 +59,7 @@ class ConsistencyRecord:
     regime: str = column("of arm A8 once, repeated or reworded; else empty")
     localiser: str = column(_LOCALISER, key=True)
     sets: str = column("threshold (coarse sets), or top (equally many of every query)", key=True)
-    control: str = column("none, other_facts, context or random", key=True)
+    control: str = column("see above", key=True)
     cs1: float = column("neurons of all k sets, of those of any")
     cs2: float = column("neurons of at least two sets, of those of any")
     k: int = column("queries")
@@ -54,13 +69,17 @@ class ConsistencyRecord:
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyMeansRecord:
-    """results/query_localization/consistency_means.parquet: means over facts."""
+    """results/query_localization/consistency_means.parquet: means over facts.
+
+    ``control``: as in ``consistency``; or none - other_facts, ...: what the fact's queries have
+    beyond the control, paired by fact.
+    """
 
     table: ClassVar[str] = "consistency_means"
     relation: str = column("relation id, or all", key=True)
     localiser: str = column(_LOCALISER, key=True)
     sets: str = column("threshold or top", key=True)
-    control: str = column("none, other_facts, context or random", key=True)
+    control: str = column("see above", key=True)
     measure: str = column("cs1 or cs2", key=True)
     value: float = column("mean over facts")
     sd: float = column("standard deviation across facts")
@@ -80,7 +99,7 @@ class ClassSharesRecord:
     localiser: str = column(_LOCALISER + ", or all (inconsistent under all three)", key=True)
     threshold: str = column("0.1, 0.2, 0.3 or otsu", key=True)
     sets: str = column("threshold or top", key=True)
-    control: str = column("none, other_facts, context or random", key=True)
+    control: str = column("as in consistency", key=True)
     main: bool = column("whether this localiser and threshold make the classes of other tables")
     cut: float = column("value of cs2 up to which a fact is inconsistent; NaN for all localisers")
     share: float = column("share of inconsistent facts")
@@ -97,37 +116,39 @@ class ClassSharesRecord:
 class MappingRecord:
     """results/query_localization/mapping.parquet: one fact's queries with neurons changed.
 
-    ``neurons``: own (of the query), union or intersection (of the fact's other queries), random (as
-    many as own in every layer). ``sizes``: full, or matched (all cut to the smallest of the three,
-    highest attributions first; undefined where one is empty).
+    ``neurons``: own (of the query), union or intersection (of the fact's other queries), mismatched
+    (of another fact's query), random (as many as own in every layer; mean over draws). ``sizes``:
+    full, or matched (all cut to the smallest of the first three, highest attributions first;
+    undefined where one is empty).
     """
 
     table: ClassVar[str] = "mapping"
     seed: int = column("seed of the run", key=True)
     fact_id: str = column("fact", key=True)
     cls: str = column(_CLS)
-    neurons: str = column("own, union, intersection or random", key=True)
+    neurons: str = column("own, union, intersection, mismatched or random", key=True)
     sizes: str = column("full or matched", key=True)
     factor: float = column("what activations are multiplied by: 0 or 2", key=True)
     delta_prob: float = column("(P' - P) / P of the answer, mean over queries; NaN if undefined")
     n_neurons: float = column("mean size of the sets")
-    n: int = column("queries for which it is defined")
+    n: float = column("queries for which it is defined, mean over draws")
 
 
 @dataclass(frozen=True, slots=True)
 class MappingEffectsRecord:
-    """results/query_localization/mapping_effects.parquet: means over facts."""
+    """results/query_localization/mapping_effects.parquet: means over facts; also of own - union,
+    own - intersection and own - mismatched, paired by fact."""
 
     table: ClassVar[str] = "mapping_effects"
     cls: str = column(_CLS + ", or all", key=True)
-    neurons: str = column("own, union, intersection or random", key=True)
+    neurons: str = column("as in mapping, or a difference", key=True)
     sizes: str = column("full or matched", key=True)
     factor: float = column("0 or 2", key=True)
     delta_prob: float = column("mean change of the answer's probability, relative")
     sd: float = column("standard deviation across facts")
     low: float = column(_LOW)
     high: float = column(_LOW)
-    n_neurons: float = column("mean size of the sets")
+    n_neurons: float = column("mean size of the sets; NaN for differences")
     n: int = column("facts for which it is defined")
     n_total: int = column("facts of the class")
 
@@ -176,7 +197,8 @@ class NeuronEditsRecord:
     facts on which no setting was chosen.
 
     ``neurons``: local (of the query), global (of any of the fact's queries), consistent
-    (consistency-aware), random (as many as local in every layer).
+    (consistency-aware), equal (of the query, as many as consistent), mismatched (local of another
+    fact of the relation), random (as many as local in every layer; mean over draws).
     """
 
     table: ClassVar[str] = "neuron_edits"
@@ -184,14 +206,18 @@ class NeuronEditsRecord:
     fact_id: str = column("fact", key=True)
     cls: str = column(_CLS)
     edit: str = column("erase or update", key=True)
-    neurons: str = column("local, global, consistent or random", key=True)
-    beta: float = column("weight of the spread over queries; NaN but for consistent sets")
-    tau: float = column("share of the highest score that a neuron needs; NaN likewise")
-    n_neurons: int = column("neurons edited")
+    neurons: str = column("see above", key=True)
+    beta: float = column("weight of the spread over queries, of the set or of that it is sized by")
+    tau: float = column("share of the highest score that a neuron needs, likewise")
+    n_neurons: float = column("neurons edited")
     rel: float = column("1 if the edited query answers as the edit wants")
-    gen: float = column("the same, over the fact's other queries")
-    loc: float = column("unrelated queries whose answer stays")
-    avg: float = column("mean of the three")
+    gen: float = column("the same, over the fact's other queries, which global sets are made of")
+    gen_new: float = column("the same, over further wordings, which no set is made of; NaN if none")
+    loc: float = column("queries of other relations whose answer stays")
+    loc_near: float = column("queries of other facts of the relation whose answer stays")
+    avg: float = column("mean of rel, gen and loc")
+    n_gen: float = column("queries behind gen")
+    n_loc: float = column("queries behind loc")
     rel_before: float = column("rel of the untouched model")
     gen_before: float = column("gen of the untouched model")
     ppl_change: float = column("(perplexity after - before) / before, on held-out text")
@@ -200,12 +226,12 @@ class NeuronEditsRecord:
 @dataclass(frozen=True, slots=True)
 class EditScoresRecord:
     """results/query_localization/edit_scores.parquet: means over facts.
-    ``measure``: rel, gen, loc, avg, ppl_change, n_neurons."""
+    ``measure``: rel, gen, gen_new, loc, loc_near, avg, ppl_change, n_neurons."""
 
     table: ClassVar[str] = "edit_scores"
     cls: str = column(_CLS + ", or all", key=True)
     edit: str = column("erase or update", key=True)
-    neurons: str = column("local, global, consistent or random", key=True)
+    neurons: str = column("as in neuron_edits", key=True)
     measure: str = column("see above", key=True)
     value: float = column("mean over facts")
     before: float = column("the same of the untouched model")
@@ -221,7 +247,8 @@ class ConsistentChoiceRecord:
 
     table: ClassVar[str] = "consistent_choice"
     edit: str = column("erase or update", key=True)
-    beta: float = column("weight of the spread over queries", key=True)
+    neurons: str = column("consistent, local or global", key=True)
+    beta: float = column("weight of the spread over queries; 0 but for consistent", key=True)
     tau: float = column("share of the highest score that a neuron needs", key=True)
     avg: float = column("mean of rel, gen and loc over dev facts")
     chosen: bool = column("the best, used on the test facts")
@@ -232,10 +259,13 @@ class ConsistentChoiceRecord:
 class WordingEffectsRecord:
     """results/query_localization/wording_effects.parquet: consistency by how facts were shown.
 
-    ``regime``: of arm A8 once, repeated, reworded; or reworded - repeated, the causal contrast.
+    ``regime``: of arm A8 once, repeated, reworded; or reworded - repeated. ``facts``: assigned (all
+    of a regime, right or not: the contrast is one that the lot decided), or known in k wordings
+    (which depends on the regime).
     """
 
     table: ClassVar[str] = "wording_effects"
+    facts: str = column("assigned or known", key=True)
     regime: str = column("see above", key=True)
     localiser: str = column(_LOCALISER, key=True)
     sets: str = column("threshold or top", key=True)
@@ -264,6 +294,7 @@ class NeuronMapsRecord:
 
 
 QUERY_LOCALIZATION_RECORDS: tuple[Any, ...] = (
+    ExclusionsRecord,
     NeuronSetsRecord,
     ConsistencyRecord,
     ConsistencyMeansRecord,

@@ -14,6 +14,9 @@ Threshold = float | str
 _LEAST = {
     "k": 2,
     "n_facts": 2,
+    "context_draws": 1,
+    "random_draws": 1,
+    "edit_draws": 1,
     "min_facts": 2,
     "checkpoint": 0,
     "top": 1,
@@ -24,25 +27,29 @@ _LEAST = {
     "seed": 0,
 }
 _LISTS = ("localisers", "thresholds", "betas", "taus")
-_SHARES = ("tau", "alpha", "dev_share")
+_SHARES = ("tau", "alpha", "dev_share", "least_probability")
 
 
 @dataclass(frozen=True)
 class QueryLocalizationConfig:
     """``task``: the format whose wordings are queries; ``k``: queries per fact, all answered right.
 
-    ``arms``, ``facts``: whose; null for all. ``n_facts``: at most so many, relations taking turns;
-    ``min_facts``: fewer are refused; ``only_known`` false takes any k wordings, right or wrong, to
-    try the study on a model that knows nothing. ``checkpoint``: an optimizer step, null: the last.
+    ``arms``: whose facts, null for all that training showed; ``facts``: by name, null for all.
+    ``n_facts``: at most so many, relations taking turns; ``min_facts``: fewer are refused;
+    ``only_known`` false takes any k wordings, right or wrong, to try the study on a model that
+    knows nothing. ``checkpoint``: an optimizer step, null: the last.
     ``localisers``: see ``AttributionConfig.method``; ``localiser``: whose neurons are intervened
     on. ``steps``, ``grid``: of ``joint``. ``tau``: share of a query's highest attribution that a
     neuron needs; ``top``: equally many of every query instead. ``thresholds``: of cs2, numbers or
     otsu, up to which a fact is inconsistent; ``threshold``: the one that makes classes.
-    ``alpha``: share of the highest score that a synapse needs. ``dev_share``: of facts on which
-    ``betas`` and ``taus`` of consistency-aware sets are chosen. ``lambdas``: of updates.
-    ``unrelated``: queries of other relations that an edit should leave alone. ``text``: a file for
-    perplexity, null for questions with option sets that training never showed (see ``text``);
-    ``text_tokens`` of it, 0 for no perplexity. ``bins``: groups of neighbours in heat maps.
+    ``context_draws``: texts tried before a query, of which k are taken that leave it right.
+    ``alpha``: share of the highest score that a synapse needs. ``random_draws``, ``edit_draws``:
+    of random neurons. ``least_probability``: answers below it have no relative change.
+    ``dev_share``: of facts on which the ``betas`` and ``taus`` of edited sets are chosen.
+    ``lambdas``: of updates. ``unrelated``: queries, of other relations and of its own, that an edit
+    should leave alone. ``text``: a file for perplexity, null for questions with option sets that
+    training never showed (see ``text``); ``text_tokens`` of it, 0 for no perplexity. ``bins``:
+    groups of neighbours in heat maps.
     """
 
     task: str = "completion"
@@ -62,6 +69,10 @@ class QueryLocalizationConfig:
     thresholds: Sequence[Threshold] = (0.1, 0.2, 0.3, OTSU)
     threshold: Threshold = 0.3
     alpha: float = 0.3
+    context_draws: int = 40
+    random_draws: int = 20
+    edit_draws: int = 5
+    least_probability: float = 0.02
     dev_share: float = 0.3
     betas: Sequence[float] = (0.0, 0.5, 1.0, 2.0)
     taus: Sequence[float] = (0.1, 0.2, 0.3)

@@ -1,10 +1,11 @@
 """What editing neurons does: those of one query, of all the fact's queries, and those that the
 queries agree on (methods 5.3, 5.5)."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 
 import numpy as np
@@ -13,29 +14,39 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from coemerge.editing.evaluation import EditScores, Trial, evaluate_edits
+from coemerge.editing.evaluation import EditScores, evaluate_edits
 from coemerge.editing.neurons import erase_each, update_each
-from coemerge.localization.neuron_sets import consistency_aware_set
+from coemerge.editing.trials import Trial
+from coemerge.interventions.edits import Edit
+from coemerge.localization.neuron_sets import coarse_sets, consistency_aware_set
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import random_sets
-from coemerge.studies.query_localization.queries import Queries, of_other_relations
+from coemerge.studies.query_localization.controls import (
+    another_fact,
+    of_other_relations,
+    of_the_relation,
+)
+from coemerge.studies.query_localization.mapping import strongest
+from coemerge.studies.query_localization.queries import Ids, Queries
 from coemerge.studies.shared.means import Rows
 
 log = logging.getLogger(__name__)
 EDITS = ("erase", "update")
-SETS = ("local", "global", "consistent", "random")
-_MEASURES = ("rel", "gen", "loc", "avg", "rel_before", "gen_before", "ppl_change")
+TUNED = ("local", "global", "consistent")
+SETS = (*TUNED, "equal", "mismatched", "random")
+Setting = tuple[float, float]  # beta, tau
+Settings = Mapping[tuple[str, str], Setting]  # of (edit, tuned sets)
+_MEASURES = ("rel", "gen", "loc", "avg", "rel_before", "gen_before", "n_gen", "n_loc", "ppl_change")
 
 
 @dataclass(frozen=True)
 class Editor:
-    """Edits of one model for the first query of facts, judged on their others, on unrelated queries
-    and on ``text``."""
+    """Edits of one model for the first query of facts, judged on their others, on queries of other
+    facts and on ``text``."""
 
     model: nn.Module
     queries: Queries
     attribution: Tensor  # [F,k,L,m]
-    sets: Tensor  # bool [F,k,L,m]
     config: QueryLocalizationConfig
     text: Tensor | None = None
 
@@ -45,13 +56,19 @@ class Editor:
         return other_answers(self.queries, self.config.seed)
 
     @cached_property
-    def unrelated(self) -> list[np.ndarray]:
-        """Of each fact, the queries that its edits should leave alone."""
+    def far(self) -> list[np.ndarray]:
+        """Of each fact, queries of other relations that its edits should leave alone."""
         return of_other_relations(self.queries, self.config.unrelated, self.config.seed + 3)
 
-    def scores(self, edit: str, facts: np.ndarray, neurons: Tensor, text: bool) -> pd.DataFrame:
+    @cached_property
+    def near(self) -> list[np.ndarray]:
+        """And of its own relation."""
+        return of_the_relation(self.queries, self.config.unrelated, self.config.seed + 4)
+
+    def scores(self, edit: str, facts: np.ndarray, neurons: Tensor, whole: bool) -> pd.DataFrame:
         """``facts`` [E] with the sets to be edited, bool [E,L,m]: fact_id, n_neurons, measures.
-        Facts that an update has no other answer for are left out."""
+        ``whole``: with perplexity, and Gen and Loc on what made neither sets nor settings. Facts
+        that an update has no other answer for are left out."""
         if edit == "update":
             possible = self.wanted[facts] >= 0
             facts, neurons = facts[possible], neurons[torch.as_tensor(possible)]
@@ -62,23 +79,42 @@ class Editor:
         else:
             first, second = self.config.lambdas
             edits = update_each(self.model, neurons, old, new, (first, second))
-        trials = [
-            self._trial(int(fact), answer, wanted if edit == "update" else None)
-            for fact, answer, wanted in zip(facts, old, new, strict=True)
-        ]
-        found = evaluate_edits(self.model, edits, trials, self.text if text else None)
-        return self._frame(facts, neurons, found)
+        goals = new if edit == "update" else [None] * len(facts)
+        judge = partial(self._judge, edits, facts, list(zip(old, goals, strict=True)))
+        found = judge(self._neighbours, self.far, self.text if whole else None)
+        frame = self._frame(facts, neurons, found)
+        if whole:
+            beyond = judge(self.queries.more, self.near, None)
+            frame = frame.assign(gen_new=beyond.gen, loc_near=beyond.loc)
+        return frame
 
-    def _trial(self, fact: int, answer: int, wanted: int | None) -> Trial:
-        first, k = fact * self.queries.k, self.queries.k
-        ids = self.queries.ids
-        return Trial(
-            edited=ids[first],
-            others=ids[first + 1 : first + k],
-            unrelated=[ids[row] for row in self.unrelated[fact]],
-            answer=answer,
-            wanted=wanted,
-        )
+    def _judge(
+        self,
+        edits: Sequence[Edit],
+        facts: np.ndarray,
+        goals: Sequence[tuple[int, int | None]],
+        others: Sequence[Sequence[Ids]],
+        unrelated: Sequence[np.ndarray],
+        text: Tensor | None,
+    ) -> EditScores:
+        """``goals``: old and new answer of each edit; ``others``, ``unrelated``: of each fact."""
+        trials = [
+            Trial(
+                edited=self.queries.ids[f * self.queries.k],
+                others=others[f],
+                unrelated=[self.queries.ids[row] for row in unrelated[f]],
+                answer=old,
+                wanted=new,
+            )
+            for f, (old, new) in zip(facts, goals, strict=True)
+        ]
+        return evaluate_edits(self.model, edits, trials, text)
+
+    @cached_property
+    def _neighbours(self) -> list[list[Ids]]:
+        """Of each fact, its queries but the first."""
+        k, ids = self.queries.k, self.queries.ids
+        return [ids[f * k + 1 : (f + 1) * k] for f in range(len(self.queries.facts))]
 
     def _frame(self, facts: np.ndarray, neurons: Tensor, found: EditScores) -> pd.DataFrame:
         measures = {name: getattr(found, name) for name in _MEASURES}
@@ -90,11 +126,15 @@ class Editor:
             }
         )
 
-    def agreed(self, facts: np.ndarray, beta: float, tau: float) -> Tensor:
-        """Consistency-aware sets, bool [E,L,m]."""
-        return torch.stack(
-            [consistency_aware_set(self.attribution[f].float(), beta, tau) for f in facts]
-        )
+    def sets(self, name: str, facts: np.ndarray, setting: Setting) -> Tensor:
+        """Neurons of ``facts`` by one of the ``TUNED`` ways, bool [E,L,m]."""
+        beta, tau = setting
+        values = self.attribution[torch.as_tensor(facts)]
+        if name == "local":
+            return coarse_sets(values[:, 0], tau)
+        if name == "global":
+            return coarse_sets(values, tau).any(1)
+        return torch.stack([consistency_aware_set(of_fact, beta, tau) for of_fact in values])
 
 
 def other_answers(queries: Queries, seed: int) -> np.ndarray:
@@ -110,72 +150,97 @@ def other_answers(queries: Queries, seed: int) -> np.ndarray:
     return wanted
 
 
-def split(n: int, config: QueryLocalizationConfig) -> tuple[np.ndarray, np.ndarray]:
-    """(dev, test) facts of ``n``, at random; at least one of each where there are two."""
-    order = np.random.default_rng(config.seed + 4).permutation(n)
-    n_dev = min(max(round(config.dev_share * n), 1), n - 1)
+def split(facts: Sequence[str], config: QueryLocalizationConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Places of (dev, test) facts, by their names alone: a fact that settings are chosen on in one
+    model is reported in none. At least one of each where there are two."""
+    names = [f"{config.seed}/{fact}".encode() for fact in facts]
+    share = np.array([int(hashlib.sha256(name).hexdigest()[:8], 16) for name in names]) / 16**8
+    order = np.argsort(share)
+    n_dev = min(max(int((share < config.dev_share).sum()), 1), len(order) - 1)
     return np.sort(order[:n_dev]), np.sort(order[n_dev:])
 
 
 def tried_settings(editor: Editor, facts: np.ndarray) -> pd.DataFrame:
-    """Of dev facts: edit, beta, tau and avg of consistency-aware sets."""
-    frames = []
-    settings = list(product(editor.config.betas, editor.config.taus))
-    for beta, tau in tqdm(settings, desc="choosing edits", unit="setting"):
-        neurons = editor.agreed(facts, beta, tau)
+    """Of dev facts: edit, neurons, beta, tau and avg; the spread over queries (beta) concerns
+    consistency-aware sets alone, for others it is 0."""
+    config, frames = editor.config, []
+    settings = [("consistent", setting) for setting in product(config.betas, config.taus)]
+    settings += [(name, (0.0, tau)) for name in ("local", "global") for tau in config.taus]
+    for name, setting in tqdm(settings, desc="choosing edits", unit="setting"):
+        neurons = editor.sets(name, facts, setting)
         for edit in EDITS:
-            found = editor.scores(edit, facts, neurons, text=False)
-            frames.append(found.assign(edit=edit, beta=beta, tau=tau))
+            found = editor.scores(edit, facts, neurons, whole=False)
+            beta, tau = setting
+            frames.append(found.assign(edit=edit, neurons=name, beta=beta, tau=tau))
     return pd.concat(frames, ignore_index=True)
 
 
-def chosen_settings(tried: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Edit -> (beta, tau) with the highest mean avg over all dev facts; the smallest of equals. An
-    edit that no dev fact allows, such as updates where no relation has two answers, is left out."""
+def chosen_settings(tried: pd.DataFrame) -> Settings:
+    """The (beta, tau) with the highest mean avg over all dev facts; the smallest of equals. An edit
+    that no dev fact allows, such as updates where no relation has two answers, is left out."""
     if missing := sorted(set(EDITS) - set(tried["edit"])):
         log.warning("no dev fact allows to %s: this edit is left out", " or ".join(missing))
-    mean = tried.groupby(["edit", "beta", "tau"])["avg"].mean().fillna(-np.inf)
-    return {
-        str(edit): tuple(map(float, of_edit.droplevel("edit").idxmax()))  # type: ignore[misc]
-        for edit, of_edit in mean.groupby("edit")
-    }
+    mean = tried.groupby(["edit", "neurons", "beta", "tau"])["avg"].mean().fillna(-np.inf)
+    chosen = {}
+    for (edit, name), group in mean.groupby(["edit", "neurons"]):
+        beta, tau = group.droplevel(["edit", "neurons"]).idxmax()
+        chosen[str(edit), str(name)] = (float(beta), float(tau))
+    return chosen
 
 
-def neuron_edits(
-    editor: Editor, facts: np.ndarray, settings: Mapping[str, tuple[float, float]]
-) -> pd.DataFrame:
+def neuron_edits(editor: Editor, facts: np.ndarray, settings: Settings) -> pd.DataFrame:
     """``NeuronEditsRecord`` of test facts, but for seed and class: every edit in ``settings``."""
-    local = editor.sets[:, 0]
-    compared = {
-        "local": local,
-        "global": editor.sets.any(1),
-        "random": random_sets(local, editor.config.seed + 5),
-    }
+    edits = list(dict.fromkeys(edit for edit, _ in settings))
     frames = []
-    for edit, name in tqdm(list(product(settings, SETS)), desc="editing", unit="kind"):
-        used = settings[edit] if name == "consistent" else (np.nan, np.nan)
-        if name == "consistent":
-            neurons = editor.agreed(facts, *used)
-        else:
-            neurons = compared[name][torch.as_tensor(facts)]
-        found = editor.scores(edit, facts, neurons, text=True)
-        frames.append(found.assign(edit=edit, neurons=name, beta=used[0], tau=used[1]))
+    for edit, name in tqdm(list(product(edits, SETS)), desc="editing", unit="kind"):
+        setting = settings[edit, name if name in TUNED else _LIKE[name]]
+        drawn = [
+            editor.scores(edit, facts, neurons, whole=True)
+            for neurons in _edited(editor, name, facts, setting)
+        ]
+        found = pd.concat(drawn).groupby("fact_id", sort=False).mean().reset_index()
+        found = found.dropna(subset=["n_neurons"])
+        frames.append(found.assign(edit=edit, neurons=name, beta=setting[0], tau=setting[1]))
     return pd.concat(frames, ignore_index=True)
 
 
-def choice_rows(tried: Sequence[pd.DataFrame], settings: Mapping[str, tuple[float, float]]) -> Rows:
+# Controls, and the sets that they are as large as.
+_LIKE = {"equal": "consistent", "mismatched": "local", "random": "local"}
+
+
+def _edited(editor: Editor, name: str, facts: np.ndarray, setting: Setting) -> list[Tensor]:
+    """Sets to edit, bool [E,L,m]; of random ones several draws. ``equal``: the query's own neurons,
+    as many as the consistency-aware set has; ``mismatched``: those of another fact's first query;
+    ``random``: as many as local in every layer."""
+    config, at = editor.config, torch.as_tensor(facts)
+    if name in TUNED:
+        return [editor.sets(name, facts, setting)]
+    if name == "equal":
+        n = editor.sets("consistent", facts, setting).flatten(1).sum(1)
+        own = editor.attribution[at, 0]
+        return [strongest(own, torch.ones_like(own, dtype=torch.bool), n)]
+    if name == "mismatched":
+        other = another_fact(editor.queries, config.seed + 5)[facts]
+        sets = editor.sets("local", other, setting)
+        return [sets & torch.as_tensor(other >= 0)[:, None, None]]
+    local = editor.sets("local", facts, setting)
+    return [random_sets(local, config.seed + 100 * draw) for draw in range(config.edit_draws)]
+
+
+def choice_rows(tried: Sequence[pd.DataFrame], settings: Settings) -> Rows:
     """``ConsistentChoiceRecord``, over all models."""
-    grouped = pd.concat(tried).groupby(["edit", "beta", "tau"])["avg"]
+    grouped = pd.concat(tried).groupby(["edit", "neurons", "beta", "tau"])["avg"]
     return [
         {
             "edit": edit,
+            "neurons": name,
             "beta": beta,
             "tau": tau,
             "avg": avg,
-            "chosen": settings[edit] == (beta, tau),
+            "chosen": settings[edit, name] == (beta, tau),
             "n": n,
         }
-        for (edit, beta, tau), avg, n in zip(
+        for (edit, name, beta, tau), avg, n in zip(
             grouped.mean().index, grouped.mean(), grouped.count(), strict=True
         )
     ]

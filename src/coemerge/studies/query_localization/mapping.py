@@ -10,79 +10,101 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from coemerge.localization.suppression import change_of_probability
+from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import random_sets
+from coemerge.studies.query_localization.controls import another_fact
 from coemerge.studies.query_localization.queries import Queries
 
-NEURONS = ("own", "union", "intersection", "random")
+NEURONS = ("own", "union", "intersection", "mismatched", "random")
 FACTORS = (0.0, 2.0)
+_FACTS_AT_ONCE = 64  # bounds the sets that are held
 
 
 def mapping(
-    model: nn.Module, queries: Queries, attribution: Tensor, sets: Tensor, seed: int
+    model: nn.Module,
+    queries: Queries,
+    attribution: Tensor,
+    sets: Tensor,
+    config: QueryLocalizationConfig,
 ) -> pd.DataFrame:
-    """``MappingRecord`` but for seed and class; ``attribution`` float and ``sets`` bool [F,k,L,m].
+    """``MappingRecord`` but for seed and class; ``attribution`` and bool ``sets`` [F,k,L,m].
 
     Matched sets are as large as the smallest of own, union and intersection, those neurons first
     that are credited most: by the query for its own, on average over the others for theirs.
     """
-    prompt = torch.arange(len(queries))
+    other = torch.as_tensor(another_fact(queries, config.seed + 6))
+    blocks = torch.arange(len(queries.facts)).split(_FACTS_AT_ONCE)
+    runs = list(product(blocks, ("full", "matched")))
     frames = []
-    chosen = {
-        "full": compared_sets(sets, seed),
-        "matched": matched_sets(attribution, sets, seed),
-    }
-    runs = list(product(chosen, NEURONS, FACTORS))
-    for sizes, neurons, factor in tqdm(runs, desc="changing neurons", unit="kind"):
-        of_rows = chosen[sizes][neurons].flatten(0, 1)
-        found = change_of_probability(model, queries.ids, queries.answers, of_rows, prompt, factor)
-        n_neurons = of_rows.flatten(1).sum(1).numpy()
-        change = np.where(n_neurons > 0, found.double().numpy(), np.nan)
-        of_fact = _per_fact(queries, change, n_neurons)
-        frames.append(of_fact.assign(neurons=neurons, sizes=sizes, factor=factor))
-    return pd.concat(frames, ignore_index=True)
+    for facts, sizes in tqdm(runs, desc="changing neurons", unit="block"):
+        mismatched = sets[other[facts]] & (other[facts] >= 0)[:, None, None, None]
+        values = attribution[facts]
+        chosen = {**compared_sets(sets[facts]), "mismatched": mismatched}
+        if sizes == "matched":
+            values_of = {"own": values, "mismatched": attribution[other[facts]]}
+            chosen = matched_sets(values, chosen, values_of)
+        draws = [
+            random_sets(chosen["own"], config.seed + 100 * draw)
+            for draw in range(config.random_draws)
+        ]
+        kinds = [*chosen.items(), *(("random", drawn) for drawn in draws)]
+        for (neurons, of_facts), factor in product(kinds, FACTORS):
+            frame = _changes(model, queries, facts, of_facts, factor, config.least_probability)
+            frames.append(frame.assign(neurons=neurons, sizes=sizes, factor=factor))
+    keys = ["fact_id", "neurons", "sizes", "factor"]
+    return pd.concat(frames).groupby(keys, sort=False).mean().reset_index()
 
 
-def compared_sets(sets: Tensor, seed: int) -> dict[str, Tensor]:
-    """Per query: its own set, union and intersection of the fact's others, and random neurons,
-    bool [F,k,L,m] each."""
-    count = sets.sum(1, keepdim=True) - sets.long()  # of the other queries, how many have a neuron
-    return {
-        "own": sets,
-        "union": count > 0,
-        "intersection": count == sets.shape[1] - 1,
-        "random": random_sets(sets, seed),
-    }
-
-
-def matched_sets(attribution: Tensor, sets: Tensor, seed: int) -> dict[str, Tensor]:
-    """``compared_sets`` cut to equal size; empty where one of the three is."""
-    compared = compared_sets(sets, seed)
-    others = (attribution.sum(1, keepdim=True) - attribution) / (attribution.shape[1] - 1)
-    three = ("own", "union", "intersection")
-    n = torch.stack([compared[name].flatten(2).sum(-1) for name in three]).amin(0)  # [F,k]
-    cut = {
-        name: strongest(attribution if name == "own" else others, compared[name], n)
-        for name in three
-    }
-    return {**cut, "random": random_sets(cut["own"], seed)}
-
-
-def strongest(attribution: Tensor, sets: Tensor, n: Tensor) -> Tensor:
-    """The ``n`` [...] neurons of every set [...,L,m] with the highest attribution."""
-    values = attribution.masked_fill(~sets, -torch.inf).flatten(-2)
-    rank = values.argsort(dim=-1, descending=True, stable=True).argsort(-1)
-    return (rank < n[..., None]).view_as(sets)
-
-
-def _per_fact(queries: Queries, change: np.ndarray, n_neurons: np.ndarray) -> pd.DataFrame:
-    """Means over the queries for which it is defined."""
-    frame = pd.DataFrame(
-        {"fact": queries.fact_of, "delta_prob": change, "n_neurons": n_neurons.astype(float)}
+def _changes(
+    model: nn.Module, queries: Queries, facts: Tensor, sets: Tensor, factor: float, least: float
+) -> pd.DataFrame:
+    """Per fact, means over the queries for which it is defined; ``sets`` [F,k,L,m] of ``facts``."""
+    rows = (facts[:, None] * queries.k + torch.arange(queries.k)).flatten()
+    ids, answers = ([of[row] for row in rows] for of in (queries.ids, queries.answers))
+    neurons = sets.flatten(0, 1)
+    found = change_of_probability(
+        model, ids, answers, neurons, torch.arange(len(ids)), factor, least=least
     )
-    grouped = frame.groupby("fact")
-    found = grouped.agg(
+    n_neurons = neurons.flatten(1).sum(1).numpy().astype(float)
+    change = np.where(n_neurons > 0, found.double().numpy(), np.nan)
+    frame = pd.DataFrame(
+        {
+            "fact_id": queries.facts["fact_id"].to_numpy()[queries.fact_of[rows]],
+            "delta_prob": change,
+            "n_neurons": n_neurons,
+        }
+    )
+    return frame.groupby("fact_id", sort=False).agg(
         delta_prob=("delta_prob", "mean"),
         n_neurons=("n_neurons", "mean"),
         n=("delta_prob", "count"),
     )
-    return found.assign(fact_id=queries.facts["fact_id"].to_numpy()).reset_index(drop=True)
+
+
+def compared_sets(sets: Tensor) -> dict[str, Tensor]:
+    """Per query: its own set, union and intersection of the fact's others, bool [F,k,L,m] each."""
+    count = sets.sum(1, keepdim=True) - sets.long()  # of the other queries, how many have a neuron
+    return {"own": sets, "union": count > 0, "intersection": count == sets.shape[1] - 1}
+
+
+def matched_sets(
+    attribution: Tensor, compared: dict[str, Tensor], values_of: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """``compared`` cut to the smallest of own, union and intersection; empty where one of these
+    is. ``values_of``: what ranks a set's neurons; else the mean attribution of other queries."""
+    others = (attribution.sum(1, keepdim=True) - attribution) / (attribution.shape[1] - 1)
+    three = ("own", "union", "intersection")
+    n = torch.stack([compared[name].flatten(2).sum(-1) for name in three]).amin(0)  # [F,k]
+    return {
+        name: strongest(values_of.get(name, others), sets, n) for name, sets in compared.items()
+    }
+
+
+def strongest(attribution: Tensor, sets: Tensor, n: Tensor) -> Tensor:
+    """The ``n`` [...] neurons of every set [...,L,m] with the highest attribution; all of a set
+    that has fewer."""
+    values = attribution.masked_fill(~sets, -torch.inf).flatten(-2)
+    most = int(n.max()) if n.numel() else 0
+    place = values.topk(most, dim=-1).indices
+    kept = torch.arange(most) < n[..., None]
+    return torch.zeros_like(values, dtype=torch.bool).scatter(-1, place, kept).view_as(sets) & sets

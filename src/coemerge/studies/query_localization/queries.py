@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from coemerge.scoring.forward import Question, score_prompts
@@ -16,13 +15,16 @@ from coemerge.studies.query_localization.config import QueryLocalizationConfig
 
 log = logging.getLogger(__name__)
 Ids = list[int]
+STUDIED = "studied"
+NEVER_SHOWN = "A5_never"
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is studied: a model, identified by ``identity``, what it may be asked
     (``tables.records.PromptRecord``), its facts (columns fact_id, relation, arm, detail), and
-    held-out ``text``, token ids [N,T], for perplexity."""
+    held-out ``text``, token ids [N,T], for perplexity. ``opening``: the token that opens a
+    document, if the prompts have one; ``separator``: what stands between two statements."""
 
     model: nn.Module
     identity: str
@@ -30,18 +32,24 @@ class Subject:
     prompts: pa.Table
     facts: pd.DataFrame
     text: Tensor | None = None
+    opening: int | None = None
+    separator: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
 class Queries:
     """F facts, k queries of each: query i of fact f is row ``f * k + i``.
 
-    ``facts``: fact_id, relation, arm, detail. ``rows``: ids, answer_ids, template_id, text.
+    ``facts``: fact_id, relation, arm, detail. ``rows``: ids, answer_ids, template_id, split, text.
+    ``more``: per fact, further wordings that are answered right. ``counts``: how many facts are
+    studied or left out, and why (columns of ``ExclusionsRecord`` without the seed).
     """
 
     facts: pd.DataFrame
     rows: pd.DataFrame
     k: int
+    more: list[list[Ids]]
+    counts: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,31 +80,42 @@ class Queries:
 
 def choose_queries(subject: Subject, config: QueryLocalizationConfig) -> Queries:
     """Asks everything in ``config.task``, and keeps facts whose answer (its first token) is the
-    most probable one in at least k wordings: the first k of these. What is left out is counted.
+    most probable one in at least k wordings: k of these, at random. What is left out is counted.
 
     Raises ValueError where fewer than ``config.min_facts`` are left, with the remedy.
     """
     asked = _asked(subject, config)
+    asked["right"] = _is_right(subject.model, asked) if config.only_known else True
+    counts = _counts(subject, asked, config)
+    of_reason = counts.groupby("reason")["n"].sum().to_dict()
+    told = ", ".join(f"{n} {reason}" for reason, n in of_reason.items())
+    log.info("facts in %s: %s", config.task, told)
+    if of_reason.get(STUDIED, 0) < config.min_facts:
+        raise ValueError(
+            f"facts in {config.task}: {told}; the study takes {config.min_facts} that are right in "
+            f"{config.k} wordings: train longer, lower study.k, or name other facts (study.arms, "
+            "study.facts)"
+        )
+    right = asked[asked["right"]]
+    right = right.iloc[np.random.default_rng(config.seed).permutation(len(right))]
+    n_right = right.groupby("fact_id").size()
+    facts = subject.facts[subject.facts["fact_id"].isin(n_right.index[n_right >= config.k])]
+    facts = _in_turns(facts, config.n_facts).reset_index(drop=True)
+    chosen = right.groupby("fact_id").head(config.k)
+    further = right.drop(chosen.index)
+    rows = chosen.set_index("fact_id").loc[facts["fact_id"]].reset_index()
+    more = {
+        fact: [list(ids) for ids in of_fact] for fact, of_fact in further.groupby("fact_id")["ids"]
+    }
+    return Queries(facts, rows, config.k, [more.get(f, []) for f in facts["fact_id"]], counts)
+
+
+def _is_right(model: nn.Module, asked: pd.DataFrame) -> np.ndarray:
     questions = [
         Question(list(ids), list(answer), [answer[0]])
         for ids, answer in zip(asked["ids"], asked["answer_ids"], strict=True)
     ]
-    right = score_prompts(subject.model, questions).correct.numpy()
-    asked["right"] = right if config.only_known else True
-    right = asked[asked["right"]].groupby("fact_id").head(config.k)
-    known = right.groupby("fact_id").size()
-    kept = subject.facts[subject.facts["fact_id"].isin(known.index[known == config.k])]
-    kept = _in_turns(kept, config.n_facts)
-    log.info("%s", _told(subject, asked, kept, config))
-    if len(kept) < config.min_facts:
-        raise ValueError(
-            f"{_told(subject, asked, kept, config)}; the study takes {config.min_facts}: train "
-            "longer, lower study.k, or name other facts (study.arms, study.facts)"
-        )
-    place = {fact: f for f, fact in enumerate(kept["fact_id"])}
-    rows = right[right["fact_id"].isin(place)]
-    order = rows["fact_id"].map(place).argsort(kind="stable")
-    return Queries(kept.reset_index(drop=True), rows.iloc[order].reset_index(drop=True), config.k)
+    return score_prompts(model, questions).correct.numpy()
 
 
 def _asked(subject: Subject, config: QueryLocalizationConfig) -> pd.DataFrame:
@@ -107,7 +126,7 @@ def _asked(subject: Subject, config: QueryLocalizationConfig) -> pd.DataFrame:
             "study.arms, study.facts: no fact is of both; there are facts of "
             f"{', '.join(sorted(set(subject.facts['arm'])))}"
         )
-    columns = ["fact_id", "task", "template_id", "variant", "ids", "answer_ids", "text"]
+    columns = ["fact_id", "task", "template_id", "split", "variant", "ids", "answer_ids", "text"]
     frame = subject.prompts.select(columns).to_pandas()
     frame = frame[(frame["task"] == config.task) & (frame["variant"] == 0)]
     frame = frame[frame["fact_id"].isin(candidates)]
@@ -124,6 +143,8 @@ def _candidates(facts: pd.DataFrame, config: QueryLocalizationConfig) -> set[str
     chosen = np.ones(len(facts), bool)
     if config.arms is not None:
         chosen &= facts["arm"].isin(config.arms).to_numpy()
+    else:  # what was never shown is at best guessed
+        chosen &= (facts["arm"] != NEVER_SHOWN).to_numpy()
     if config.facts is not None:
         chosen &= facts["fact_id"].isin(config.facts).to_numpy()
     return set(facts["fact_id"][chosen])
@@ -135,79 +156,22 @@ def _in_turns(facts: pd.DataFrame, n: int | None) -> pd.DataFrame:
     return facts.iloc[turn.argsort(kind="stable")][:n]
 
 
-def _told(
-    subject: Subject, asked: pd.DataFrame, kept: pd.DataFrame, config: QueryLocalizationConfig
-) -> str:
-    wordings = asked.groupby("fact_id").size()
-    n_right = asked.groupby("fact_id")["right"].sum()
-    n_few = int((wordings < config.k).sum())
-    n_unasked = len(_candidates(subject.facts, config) - set(wordings.index))
-    n_several = int(asked.drop_duplicates("fact_id")["answer_ids"].map(len).gt(1).sum())
-    return (
-        f"{len(kept)} facts are studied; of {len(wordings)} asked in {config.task}, "
-        f"{int((n_right >= config.k).sum())} are right in {config.k} wordings or more, {n_few} "
-        f"have fewer wordings, {n_several} an answer of several tokens; {n_unasked} facts are not "
-        "asked at all (no left-to-right wording)"
+def _counts(subject: Subject, asked: pd.DataFrame, config: QueryLocalizationConfig) -> pd.DataFrame:
+    """How many candidates are studied or left out, and why, by relation and arm."""
+    facts = subject.facts[subject.facts["fact_id"].isin(_candidates(subject.facts, config))]
+    n_asked = asked.groupby("fact_id").size().reindex(facts["fact_id"]).fillna(0).to_numpy()
+    n_right = asked.groupby("fact_id")["right"].sum().reindex(facts["fact_id"]).fillna(0).to_numpy()
+    known = facts[n_right >= config.k]
+    studied = facts["fact_id"].isin(_in_turns(known, config.n_facts)["fact_id"]).to_numpy()
+    reason = np.select(
+        [studied, n_asked == 0, n_asked < config.k, n_right < config.k],
+        [
+            STUDIED,
+            "without a left-to-right wording",
+            "with too few wordings",
+            "not known in enough",
+        ],
+        "beyond study.n_facts",
     )
-
-
-def of_others(queries: Queries, seed: int) -> np.ndarray:
-    """For each query another fact's of the same relation in the same wording, the facts of one
-    fact's queries all different, [F,k]; -1 where there are not enough."""
-    rng = np.random.default_rng(seed)
-    wording = queries.rows["template_id"].to_numpy()
-    chosen = np.full((len(queries.facts), queries.k), -1)
-    for f in range(len(queries.facts)):
-        rows = np.arange(f * queries.k, (f + 1) * queries.k)
-        pool = queries.relation_of == queries.facts["relation"].iloc[f]
-        pool = np.flatnonzero(pool & (queries.fact_of != f))
-        # At random, but so that as many wordings as possible get a fact of their own: a wording of
-        # few facts is not left without one by another that has many.
-        others, place = np.unique(queries.fact_of[pool], return_inverse=True)
-        found = np.full((queries.k, len(others)), -1)
-        i, j = np.nonzero(wording[rows][:, None] == wording[pool])
-        found[i, place[j]] = pool[j]
-        cost = np.where(found >= 0, rng.random(found.shape), queries.k)
-        i, other = linear_sum_assignment(cost)
-        chosen[f, i] = found[i, other]
-    return chosen
-
-
-def of_other_relations(queries: Queries, n: int, seed: int) -> list[np.ndarray]:
-    """For each fact up to ``n`` queries of other relations, of different facts first; of other
-    facts with another answer where there is only one relation. The same for a relation's facts
-    wherever possible."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(queries))
-    order = order[np.argsort(_turn(queries.fact_of[order]), kind="stable")]
-    relations = queries.facts["relation"].to_numpy()
-    chosen = []
-    for f, relation in enumerate(relations):
-        others = order[queries.relation_of[order] != relation]
-        if not len(others):
-            others = order[queries.answer[order] != queries.answer[f * queries.k]]
-        chosen.append(others[:n])
-    return chosen
-
-
-def _turn(values: np.ndarray) -> np.ndarray:
-    """How often each value came before, [N]."""
-    return pd.Series(values).groupby(values).cumcount().to_numpy()
-
-
-def behind_contexts(queries: Queries, seed: int) -> list[Ids]:
-    """Each fact's first query behind k statements about other facts, [F*k]: queries of other
-    relations with their answers. What all prompts begin with stays in front."""
-    texts = of_other_relations(queries, queries.k, seed + 1)
-    start = _common_start(queries.ids)
-    found = []
-    for f, others in enumerate(texts):
-        query = queries.ids[f * queries.k][start:]
-        for other in np.resize(others, queries.k):
-            found.append([*queries.ids[other], *queries.answers[other], *query])
-    return found
-
-
-def _common_start(ids: Sequence[Ids]) -> int:
-    """1 where all begin with one token, such as that which opens a document, else 0."""
-    return int(len({prompt[0] for prompt in ids}) == 1)
+    grouped = facts.assign(reason=reason).groupby(["relation", "arm", "reason"])
+    return grouped.size().rename("n").reset_index()

@@ -1,6 +1,5 @@
 """One model studied: everything that runs it."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +10,15 @@ from torch import Tensor
 
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.localization.neuron_sets import coarse_sets
-from coemerge.studies.query_localization.attributions import Attributions, find_neurons
+from coemerge.studies.query_localization.attributions import find_neurons
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import fact_consistency
+from coemerge.studies.query_localization.controls import behind_contexts
 from coemerge.studies.query_localization.edits import Editor, split, tried_settings
 from coemerge.studies.query_localization.mapping import mapping
 from coemerge.studies.query_localization.queries import Queries, Subject, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
-
-log = logging.getLogger(__name__)
+from coemerge.studies.query_localization.wordings import assigned_consistency
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class Studied:
 
     subject: Subject
     queries: Queries
-    found: Attributions
+    found: dict[str, Tensor]
     consistency: pd.DataFrame
+    wordings: pd.DataFrame
     mapping: pd.DataFrame
     own_synapses: list[Tensor]
     synapses: pd.DataFrame
@@ -45,21 +45,24 @@ def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) 
     the model. The model is left as found."""
     queries = choose_queries(subject, config)
     _check(subject, queries, config)
-    found = find_neurons(subject, queries, config, cache)
-    attribution = found.queries[config.localiser].float()
+    contexts = behind_contexts(subject, queries, config)
+    found = find_neurons(subject, queries.ids, queries.answers, queries.k, config, cache)
+    of_contexts = [queries.answers[f * queries.k] for f in contexts.facts for _ in range(queries.k)]
+    behind = find_neurons(subject, contexts.ids, of_contexts, queries.k, config, cache)
+    attribution = found[config.localiser]
     sets = coarse_sets(attribution, config.tau)
-    consistency = fact_consistency(queries, found, subject.seed, config)
     columns = synapses_of(subject.model, queries, config)
-    editor = Editor(subject.model, queries, attribution, sets, config, subject.text)
-    dev, test = split(len(queries.facts), config)
+    editor = Editor(subject.model, queries, attribution, config, subject.text)
+    dev, test = split(list(queries.facts["fact_id"]), config)
     return Studied(
         subject=subject,
         queries=queries,
         found=found,
-        consistency=consistency,
-        mapping=mapping(subject.model, queries, attribution, sets, config.seed),
+        consistency=fact_consistency(queries, found, contexts, behind, subject.seed, config),
+        wordings=assigned_consistency(subject, config, cache),
+        mapping=mapping(subject.model, queries, attribution, sets, config),
         own_synapses=columns["own"],
-        synapses=synapses(subject.model, queries, sets, columns),
+        synapses=synapses(subject.model, queries, sets, columns, config),
         editor=editor,
         dev=dev,
         test=test,
@@ -82,8 +85,8 @@ def _check(subject: Subject, queries: Queries, config: QueryLocalizationConfig) 
 def set_rows(studied: Studied, config: QueryLocalizationConfig) -> pd.DataFrame:
     """``NeuronSetsRecord``."""
     queries, frames = studied.queries, []
-    for localiser, attribution in studied.found.queries.items():
-        values = attribution.float().flatten(0, 1)
+    for localiser, attribution in studied.found.items():
+        values = attribution.flatten(0, 1)
         row, layer, index = torch.nonzero(coarse_sets(values, config.tau), as_tuple=True)
         frames.append(
             pd.DataFrame(
@@ -91,6 +94,7 @@ def set_rows(studied: Studied, config: QueryLocalizationConfig) -> pd.DataFrame:
                     "seed": studied.subject.seed,
                     "fact_id": queries.facts["fact_id"].to_numpy()[queries.fact_of[row]],
                     "template_id": queries.rows["template_id"].to_numpy()[row],
+                    "split": queries.rows["split"].to_numpy()[row],
                     "localiser": localiser,
                     "layer": layer,
                     "index": index,

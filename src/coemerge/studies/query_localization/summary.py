@@ -12,8 +12,16 @@ from coemerge.studies.shared.summarised import estimate, find
 
 _CONTROLS = {
     "other_facts": "queries of different facts in the same wordings",
-    "context": "one query behind different texts",
+    "same_answer": "the same, facts with the same answer",
+    "context": "one query behind different texts, still answered right",
     "random": "random neurons, equally many per layer",
+}
+
+
+_OTHERS = {
+    "local": "the query's own (local)",
+    "global": "those of any query (global)",
+    "equal": "the query's own, equally many",
 }
 
 
@@ -22,7 +30,9 @@ def summary_rows(
 ) -> Rows:
     """Rows of summary.json: see ``studies.task_localization.summary``."""
     several = len(seeds) > 1
-    rows = [*_shares(tables["class_shares"], config, several), *_gains(tables, config, several)]
+    n_total = sum(int(row["n"]) for row in tables["exclusions"])
+    shares = _shares(tables["class_shares"], config, several)
+    rows = [*({**row, "n_total": n_total} for row in shares), *_gains(tables, config, several)]
     return [{**row, "seeds": seeds, "source": source} for row in rows]
 
 
@@ -57,7 +67,6 @@ def _share(
         "name": f"inconsistent/{localiser}/{control}",
         "quantity": f"facts with inconsistent neurons (CS2 up to {config.threshold}), {words}",
         **estimate(found, "share", several),
-        "n_total": None,
     }
 
 
@@ -66,7 +75,7 @@ def _gains(tables: dict[str, Rows], config: QueryLocalizationConfig, several: bo
     both kinds of edits and for each."""
     edits = pd.DataFrame(tables["neuron_edits"])
     rows = []
-    for other in ("local", "global"):
+    for other, whose in _OTHERS.items():
         for edit in (None, "erase", "update"):
             chosen = edits if edit is None else edits[edits["edit"] == edit]
             words = f"{edit} alone" if edit else "erase and update"
@@ -75,7 +84,7 @@ def _gains(tables: dict[str, Rows], config: QueryLocalizationConfig, several: bo
                     "id": "P3-b",
                     "name": f"gain/{other}/{edit or 'both'}",
                     "unit": "points",
-                    "quantity": f"gain in Avg of consistency-aware over {other} sets, {words}",
+                    "quantity": f"gain in Avg of consistency-aware sets over {whose}, {words}",
                     **estimate(_gain(chosen, other, config), "gain", several),
                     "n_total": int(chosen.groupby(["seed", "fact_id"]).ngroups),
                 }

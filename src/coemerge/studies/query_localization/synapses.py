@@ -16,8 +16,9 @@ from coemerge.localization.synapses import (
     unrelated_synapses,
 )
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
+from coemerge.studies.query_localization.controls import of_other_relations
 from coemerge.studies.query_localization.mapping import FACTORS
-from coemerge.studies.query_localization.queries import Queries, of_other_relations
+from coemerge.studies.query_localization.queries import Queries
 
 ROWS = {"raw": False, "renormalised": True}
 
@@ -38,7 +39,11 @@ def synapses_of(
 
 
 def synapses(
-    model: nn.Module, queries: Queries, sets: Tensor, found: dict[str, list[Tensor]]
+    model: nn.Module,
+    queries: Queries,
+    sets: Tensor,
+    found: dict[str, list[Tensor]],
+    config: QueryLocalizationConfig,
 ) -> pd.DataFrame:
     """``SynapsesRecord`` but for seed and class; ``sets`` bool [F,k,L,m], the neurons whose values
     are read; ``found``: see ``synapses_of``."""
@@ -47,7 +52,14 @@ def synapses(
     runs = list(product(found, FACTORS, ROWS))
     for name, factor, rows in tqdm(runs, desc="changing attention", unit="kind"):
         delta_kn, delta_prob = synapse_effects(
-            model, queries.ids, queries.answers, neurons, found[name], factor, ROWS[rows]
+            model,
+            queries.ids,
+            queries.answers,
+            neurons,
+            found[name],
+            factor,
+            ROWS[rows],
+            least=config.least_probability,
         )
         n_synapses = np.array([float(of_query.sum()) for of_query in found[name]])
         of_fact = _per_fact(queries, delta_kn, delta_prob, n_synapses)

@@ -7,14 +7,21 @@ import pandas as pd
 from coemerge.studies.query_localization.classes import class_shares, classes
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import consistency_means
-from coemerge.studies.query_localization.edits import choice_rows, chosen_settings, neuron_edits
+from coemerge.studies.query_localization.edits import (
+    Settings,
+    choice_rows,
+    chosen_settings,
+    neuron_edits,
+)
 from coemerge.studies.query_localization.maps import neuron_maps
 from coemerge.studies.query_localization.study import Studied, set_rows
 from coemerge.studies.query_localization.wordings import wording_effects
 from coemerge.studies.shared.means import Rows, means, measured
 
-_EDIT_MEASURES = ("rel", "gen", "loc", "avg", "ppl_change", "n_neurons")
-_BEFORE = {"rel": "rel_before", "gen": "gen_before"}
+_EDIT_MEASURES = (
+    "rel", "gen", "gen_new", "loc", "loc_near", "avg", "ppl_change", "n_neurons",
+)  # fmt: skip
+_BEFORE = {"rel": "rel_before", "gen": "gen_before", "gen_new": "gen_before"}
 
 
 def query_localization_tables(
@@ -28,6 +35,7 @@ def query_localization_tables(
     mapped = _of_class([run.mapping.assign(seed=run.subject.seed) for run in runs], cls)
     changed = _of_class([run.synapses.assign(seed=run.subject.seed) for run in runs], cls)
     tables = {
+        "exclusions": _exclusions(runs),
         "neuron_sets": pd.concat([set_rows(run, config) for run in runs]).to_dict("records"),
         "consistency": consistency.to_dict("records"),
         "consistency_means": consistency_means(consistency, config),
@@ -41,12 +49,19 @@ def query_localization_tables(
         "consistent_choice": choice_rows([run.tried for run in runs], settings),
         "neuron_maps": _maps(runs[0], cls, config).to_dict("records"),
     }
-    if wordings := wording_effects(consistency, config):
+    assigned = pd.concat([run.wordings for run in runs], ignore_index=True)
+    if wordings := wording_effects(consistency, assigned, config):
         tables["wording_effects"] = wordings
     return tables
 
 
-def _edits(run: Studied, settings: dict[str, tuple[float, float]]) -> pd.DataFrame:
+def _exclusions(runs: Sequence[Studied]) -> Rows:
+    """``ExclusionsRecord``."""
+    counts = [run.queries.counts.assign(seed=run.subject.seed) for run in runs]
+    return pd.concat(counts).to_dict("records")
+
+
+def _edits(run: Studied, settings: Settings) -> pd.DataFrame:
     return neuron_edits(run.editor, run.test, settings).assign(seed=run.subject.seed)
 
 
@@ -61,10 +76,23 @@ def _with_all(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _mapping_effects(mapped: pd.DataFrame, config: QueryLocalizationConfig) -> Rows:
     keys = ["cls", "neurons", "sizes", "factor"]
-    frame = _with_all(mapped)
+    frame = _with_all(pd.concat([mapped, *_beyond(mapped)]))
     totals = frame.groupby(keys).agg(n_total=("fact_id", "size"), n_neurons=("n_neurons", "mean"))
     rows = means(frame, keys, "delta_prob", config)
     return [{**row, **totals.loc[tuple(row[key] for key in keys)].to_dict()} for row in rows]
+
+
+def _beyond(mapped: pd.DataFrame) -> list[pd.DataFrame]:
+    """What the query's own neurons do beyond others, paired by fact: own - union, ..."""
+    unit = ["seed", "fact_id", "cls", "sizes", "factor"]
+    values = mapped.pivot_table(index=unit, columns="neurons", values="delta_prob", dropna=False)
+    return [
+        (values["own"] - values[name])
+        .rename("delta_prob")
+        .reset_index()
+        .assign(neurons=f"own - {name}", n_neurons=float("nan"))
+        for name in ("union", "intersection", "mismatched")
+    ]
 
 
 def _synapse_effects(changed: pd.DataFrame, config: QueryLocalizationConfig) -> Rows:
@@ -75,7 +103,7 @@ def _synapse_effects(changed: pd.DataFrame, config: QueryLocalizationConfig) -> 
 def _edit_scores(edits: pd.DataFrame, config: QueryLocalizationConfig) -> Rows:
     keys = ["cls", "edit", "neurons"]
     frame = _with_all(edits)
-    before = frame.groupby(keys)[list(_BEFORE.values())].mean()
+    before = frame.groupby(keys)[sorted(set(_BEFORE.values()))].mean()
     rows = measured(frame, keys, _EDIT_MEASURES, config)
     for row in rows:
         group = before.loc[tuple(row[key] for key in keys)]
@@ -89,7 +117,7 @@ def _before(measure: str, group: pd.Series) -> float:
         return float(group[_BEFORE[measure]])
     if measure == "avg":
         return float((group["rel_before"] + group["gen_before"] + 1) / 3)
-    return {"loc": 1.0}.get(measure, 0.0)
+    return 1.0 if measure in ("loc", "loc_near") else 0.0
 
 
 def _maps(run: Studied, cls: pd.Series, config: QueryLocalizationConfig) -> pd.DataFrame:

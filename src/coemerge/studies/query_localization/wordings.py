@@ -1,22 +1,52 @@
 """Does training in many wordings make a fact's neurons consistent? (methods 5.6, arm A8)
 
-Facts of the arm are randomised to regimes, so a difference between regimes is their effect.
+Facts of the arm are randomised to regimes. How many of them the model then knows depends on the
+regime, so facts that are known are no longer compared by lot: the effect is read off all of them,
+each in k wordings, whether they are answered right or not.
 """
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from coemerge.statistics.resampling import hierarchical_bootstrap
+from coemerge.studies.query_localization.attributions import find_neurons
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
+from coemerge.studies.query_localization.consistency import WORDINGS_ARM, own_consistency
+from coemerge.studies.query_localization.queries import Subject, choose_queries
 from coemerge.studies.shared.means import Rows, means, without_sd
 
 TREATED, CONTROL = "reworded", "repeated"
 
 
-def wording_effects(consistency: pd.DataFrame, config: QueryLocalizationConfig) -> Rows:
-    """``WordingEffectsRecord``; empty for runs without the arm."""
-    frame = consistency[(consistency["regime"] != "") & (consistency["control"] == "none")]
-    frame = frame.dropna(subset=["cs2"])
+def assigned_consistency(
+    subject: Subject, config: QueryLocalizationConfig, cache: Path
+) -> pd.DataFrame:
+    """``ConsistencyRecord`` of all facts of arm A8, known or not; empty for runs without it."""
+    if WORDINGS_ARM not in set(subject.facts["arm"]):
+        return pd.DataFrame(columns=["seed", "fact_id", "regime", "localiser", "sets", "cs2"])
+    everyone = replace(config, only_known=False, arms=(WORDINGS_ARM,), facts=None, n_facts=None)
+    queries = choose_queries(subject, everyone)
+    found = find_neurons(subject, queries.ids, queries.answers, queries.k, config, cache)
+    return own_consistency(queries, found, config).assign(seed=subject.seed)
+
+
+def wording_effects(
+    known: pd.DataFrame, assigned: pd.DataFrame, config: QueryLocalizationConfig
+) -> Rows:
+    """``WordingEffectsRecord``, of all facts as assigned, and of those that are ``known``
+    (``ConsistencyRecord``); empty for runs without the arm."""
+    known = known[(known["regime"] != "") & (known["control"] == "none")]
+    return [
+        {**row, "facts": name}
+        for name, frame in (("assigned", assigned), ("known", known))
+        for row in _effects(frame.dropna(subset=["cs2"]), config)
+    ]
+
+
+def _effects(frame: pd.DataFrame, config: QueryLocalizationConfig) -> Rows:
     rows = without_sd(means(frame, ["regime", "localiser", "sets"], "cs2", config))
     for (localiser, sets), group in frame.groupby(["localiser", "sets"], sort=False):
         compared = group[group["regime"].isin([TREATED, CONTROL])]
