@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.placement import Function
@@ -44,7 +45,10 @@ def _compare(name: str, model: nn.Module, config: TracingConfig, n_tokens: int) 
     ours = partial(trace, model, config=config)
     plain = partial(plain_effects, model, config=config)
     found, expected = ours(prompts[:N_PLAIN]).effects, plain(prompts[:N_PLAIN])
-    gap = max(float(np.abs(found[kind] - expected[kind]).max()) for kind in expected)
+    gap = max(
+        float(np.abs(found[kind] - expected[kind]).max() / np.abs(expected[kind]).max())
+        for kind in expected
+    )
     own, ratios = [], []
     for _ in range(N_REPEATS):  # side by side, as other work comes and goes
         own.append(_seconds(ours, prompts))
@@ -52,7 +56,8 @@ def _compare(name: str, model: nn.Module, config: TracingConfig, n_tokens: int) 
     return (
         f"causal tracing  {name}: {1000 * statistics.median(own):.0f} CPU ms per prompt, "
         f"{statistics.median(ratios):.1f} x cheaper than a pass per state "
-        f"({min(ratios):.1f} to {max(ratios):.1f}; probabilities differ by {gap:.0e})"
+        f"({min(ratios):.1f} to {max(ratios):.1f}; effects differ by {gap:.0e} "
+        "of the largest)"
     )
 
 
@@ -78,9 +83,10 @@ class _PlainTracer:
 
     def __init__(self, model: nn.Module, prompt: TracedPrompt, config: TracingConfig) -> None:
         self._model, self._prompt, self._config = model, prompt, config
-        self._n_layers = model.config.num_hidden_layers
-        d_model = model.config.hidden_size
-        noise = config.noise_std * draw_noise(prompt, config, d_model)
+        modules = ModuleMap(model)
+        self._n_layers = modules.n_layers
+        assert config.noise_std is not None
+        noise = config.noise_std * draw_noise(prompt, config, modules.d_model)
         self._noise = torch.cat((torch.zeros_like(noise[:1]), noise))
         self._ids = torch.tensor([list(prompt.ids)]).expand(len(self._noise), -1)
         layers = range(self._n_layers)
