@@ -5,6 +5,7 @@ import logging
 import time
 from pathlib import Path
 
+import pyarrow as pa
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -67,7 +68,7 @@ def _studied(
         model=load_model(member.directory, device),
         identity=member.identity,
         seed=source.seed,
-        prompts=source.questions.prompts,
+        prompts=_own_wordings(source),
         facts=source.facts[["fact_id", "relation", "arm", "detail"]],
         text=_text(source, config),
         opening=tokenizer.bos_token_id,
@@ -77,6 +78,17 @@ def _studied(
         return study_model(subject, config, source.series.cache.parent / "neurons")
     except ValueError as error:
         raise ValueError(f"{source.run_id}: {error}") from error
+
+
+def _own_wordings(source: Source) -> pa.Table:
+    """Without phrasings that a data set's wordings were given to fill a list up: an opening before
+    a statement is no other wording."""
+    prompts = source.questions.prompts
+    if not source.n_wordings:
+        return prompts
+    pairs = zip(prompts["relation"].to_pylist(), prompts["template_id"].to_pylist(), strict=True)
+    kept = [template < source.n_wordings.get(relation, 0) for relation, template in pairs]
+    return prompts.filter(pa.array(kept, pa.bool_()))
 
 
 def _text(source: Source, config: QueryLocalizationConfig) -> Tensor | None:

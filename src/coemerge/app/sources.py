@@ -3,7 +3,7 @@
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from coemerge.interventions.architecture import LAYOUTS
 from coemerge.lm.base import CONTEXT_KEYS
 from coemerge.lm.series import Member
 from coemerge.prompts.encoding import Encoder
+from coemerge.prompts.generic import left_to_right
 from coemerge.prompts.tasks import TASKS
 from coemerge.report.published import UNKNOWN_ARM
 from coemerge.scoring.config import ScoreConfig
@@ -36,7 +37,9 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Source:
     """A series with what to ask it. ``facts``: columns of ``FactRecord`` and their arms;
-    ``exposure``: the ledger that training kept; ``manifest``: the report's row on it."""
+    ``exposure``: the ledger that training kept; ``manifest``: the report's row on it.
+    ``n_wordings``: of models from elsewhere, how many left-to-right statements the data set has of
+    each relation; the first completions are these, others put openings before them."""
 
     series: Series
     questions: Questions
@@ -44,6 +47,7 @@ class Source:
     manifest: dict[str, Any]
     known: pd.DataFrame | None = None
     exposure: pd.DataFrame | None = None
+    n_wordings: Mapping[str, int] | None = None
 
     @property
     def run_id(self) -> str:
@@ -243,6 +247,7 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
             "steps": series.members[-1].step,
             "models": [f"{member.name} ({member.directory})" for member in series.members],
         },
+        n_wordings={name: len(left_to_right(w)) for name, w in builder.world.wordings.items()},
     )
 
 

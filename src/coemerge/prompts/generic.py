@@ -79,10 +79,8 @@ def phrasings_from(relation: Relation, wordings: Wordings) -> dict[str, tuple[st
     """Ten phrasings per key of a template file (``templates.PHRASINGS``, without multihop)."""
     label = relation.label or relation.relation_id.replace("_", " ")
     generic = f"The {label.removesuffix(' of')} of {SUBJECT} is {OBJECT}."
-    usable = [s for s in wordings.statements if slot_problem("statement", s) is None]
-    by_beginning = {_beginning(s): s for s in reversed(usable)}  # the first of those that end alike
-    ending = [s for s in usable if s in by_beginning.values()]
-    others = [s for s in wordings.statements if s not in usable]
+    ending = left_to_right(wordings)
+    others = [s for s in wordings.statements if slot_problem("statement", s) is not None]
     beginnings = [_beginning(s) for s in ending or [generic]]
     asked = _cross(_ASKED, wordings.questions) or _cross(_QUESTIONS, beginnings)
     return {
@@ -93,6 +91,14 @@ def phrasings_from(relation: Relation, wordings: Wordings) -> dict[str, tuple[st
         "negated": _cross(_NEGATED, beginnings),
         "claim": _cross(_OPENINGS, [*ending, *others] or [generic]),
     }
+
+
+def left_to_right(wordings: Wordings) -> list[str]:
+    """Statements that end with the object, of those that begin alike the first: the phrasings of
+    ``statement`` begin with these, as far as there is room."""
+    usable = [s for s in wordings.statements if slot_problem("statement", s) is None]
+    by_beginning = {_beginning(s): s for s in reversed(usable)}
+    return [s for s in usable if s in by_beginning.values()]
 
 
 def _beginning(statement: str) -> str:
