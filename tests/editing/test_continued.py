@@ -38,9 +38,9 @@ def test_a_continued_row_equals_the_whole_row(name: str, layer: int):
             1, torch.tensor([start]), change[b][None, None]
         )
         sites = [Site("mlp_act", layer), Site("mlp_out", layer)]
-        with torch.no_grad(), capture(model, sites) as seen:
-            with intervene(model, {site: lambda x, added=added: x + added}):
-                whole = model(input_ids=torch.tensor([row])).logits[0, start:]
+        changed = intervene(model, {site: lambda x, added=added: x + added})
+        with torch.no_grad(), capture(model, sites) as seen, changed:
+            whole = model(input_ids=torch.tensor([row])).logits[0, start:]
         torch.testing.assert_close(
             found[b, : len(whole)], whole, rtol=SAME_LOGITS, atol=SAME_LOGITS
         )

@@ -101,9 +101,10 @@ def key_moments(
 ) -> dict[int, KeyMoment]:
     """C of each layer over all positions of ``text``, token ids [N,T], in one pass over it.
 
-    Batches are summed in float64; memory does not grow with the text. ``cache``: a folder in which a file per
-    layer is kept, named by ``weights_id`` (what the weights are, as a checkpoint's hash) and by the
-    text, so that another checkpoint or text never gets it. The model is left as found.
+    Batches are summed in float64; memory does not grow with the text. ``cache``: a folder in which
+    a file per layer is kept, named by ``weights_id`` (what the weights are, as a
+    checkpoint's hash) and by the text, so that another checkpoint or text never gets it. The model
+    is left as found.
 
     Raises ValueError for layers that the model has not, text of another shape or without tokens,
     and a cache without a ``weights_id`` that can be part of a file name.
