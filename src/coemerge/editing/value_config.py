@@ -45,4 +45,7 @@ def _check_number(name: str, value: float, above: float = -math.inf) -> None:
 
 
 MEMIT = ValueConfig(max_norm=0.75)
-SMALL = ValueConfig(lr=0.5, steps=25, weight_decay=1e-3, max_norm=4.0)
+# Chosen on a GPT-2 shape of 4 layers and width 128, layer 1, six contexts, by the harmonic mean of
+# ES, PS and NS. Its MLPs write little, so that the published bound leaves most requests unmet; how
+# bold the steps are trades PS against NS.
+SMALL = ValueConfig(lr=2.0, steps=40, max_norm=20.0)
