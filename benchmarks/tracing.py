@@ -18,8 +18,9 @@ from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.placement import Function
 from coemerge.interventions.sites import Site
-from coemerge.localization.causal_tracing import draw_noise, trace
+from coemerge.localization.causal_tracing import trace
 from coemerge.localization.tracing_config import TracingConfig
+from coemerge.localization.tracing_noise import draw_noise
 from coemerge.localization.tracing_prompts import TracedPrompt
 
 N_PROMPTS, N_PLAIN, N_REPEATS = 16, 1, 5

@@ -12,9 +12,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from benchmarks.tracing import plain_effects
 from coemerge.interventions.sites import Site
 from coemerge.localization import causal_tracing
-from coemerge.localization.causal_tracing import draw_noise, noise_scale, trace
+from coemerge.localization.causal_tracing import trace
 from coemerge.localization.restored_runs import CorruptedRuns, Segments
 from coemerge.localization.tracing_config import TracingConfig
+from coemerge.localization.tracing_noise import draw_noise, noise_scale
 from coemerge.localization.tracing_prompts import TracedPrompt
 from tests.interventions.models import (
     D_MODEL,
@@ -94,10 +95,16 @@ def test_other_spans_are_corrupted_as_by_passes_of_their_own(corrupt):
     assert_as_plain(model, [prompt], replace(EVERYTHING, corrupt=corrupt))
 
 
+def test_severing_holds_all_layers_above_in_deeper_models():
+    model = deep_model()
+    config = replace(EVERYTHING, kinds=("resid",))
+    assert_as_plain(model, [prompt_of(model, IDS[:4], (1, 2))], config)
+
+
 @pytest.mark.parametrize("window", [2, 3, 4])
 def test_windows_of_deeper_models(window):
     model = deep_model()
-    config = replace(EVERYTHING, window=window)
+    config = replace(EVERYTHING, window=window, kinds=("mlp", "attn"), severed=())
     assert_as_plain(model, [prompt_of(model, IDS[:5], (1, 2))], config)
     n_restored = trace(model, [prompt_of(model)], config).windows.tolist()
     assert n_restored == {2: [1, 2, 2, 2, 2], 3: [2, 3, 3, 3, 2], 4: [2, 3, 4, 4, 3]}[window]

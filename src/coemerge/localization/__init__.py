@@ -19,4 +19,9 @@ integral along a path, of any function), ``last_position`` (a model as such a fu
 Which neurons and which attention a single query relies on (methods 5.4): ``first_tokens`` (the
 probability of an answer meanwhile), ``suppression`` (neurons times a factor), ``synapses`` (columns
 of attention, and those of an unrelated query).
+
+And which states carry an answer past corrupted words (methods 2.8, 4.4): ``tracing_config``,
+``tracing_prompts`` (spans and roles of tokens), ``tracing_noise``, ``restored_runs`` (runs that
+compute only what a restored state can change; ``visibility`` has their masks), ``traced_batch``
+(every state of some prompts), ``causal_tracing`` (``trace``), ``tracing_result`` (averages).
 """
