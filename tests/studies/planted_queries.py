@@ -85,9 +85,11 @@ def queries_of(
     wordings: Sequence[Sequence[int]] | None = None,
     ids: Sequence[Sequence[int]] | None = None,
     answers: Sequence[int] | None = None,
+    more: Sequence[Sequence[Sequence[int]]] | None = None,
 ) -> Queries:
     """One fact per relation named: ``wordings`` [F][k], by default 0 to k-1 of each; ``ids`` of
-    every query, by default [9, row]; first tokens of ``answers`` by fact, by default 100 + fact."""
+    every query, by default [9, row]; first tokens of ``answers`` by fact, by default 100 + fact;
+    ``more``, further wordings of each fact, by default none."""
     n = len(relations)
     names = [f"f{f}" for f in range(n)]
     usual = pd.DataFrame({"fact_id": names, "relation": list(relations), "arm": "A0_full"})
@@ -98,10 +100,13 @@ def queries_of(
             "ids": [list(i) for i in ids] if ids else [[9, row] for row in range(n * k)],
             "answer_ids": [[answer] for answer in first for _ in range(k)],
             "template_id": template,
+            "split": "seen_templates",
             "text": [f"query {row}" for row in range(n * k)],
         }
     )
-    return Queries(usual.assign(detail=""), rows, k)
+    further = [[list(i) for i in of_fact] for of_fact in more or [[]] * n]
+    counts = usual.groupby(["relation", "arm"]).size().rename("n").reset_index()
+    return Queries(usual.assign(detail=""), rows, k, further, counts.assign(reason="studied"))
 
 
 def cell(rows: list[dict[str, Any]], column: str = "value", /, **wanted: object) -> Any:

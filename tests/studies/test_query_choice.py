@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -9,20 +10,27 @@ import torch
 
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
-from coemerge.studies.query_localization.queries import (
+from coemerge.studies.query_localization.controls import (
+    another_fact,
     behind_contexts,
-    choose_queries,
     of_other_relations,
     of_others,
+    of_the_relation,
 )
+from coemerge.studies.query_localization.queries import Queries, choose_queries
 from coemerge.studies.query_localization.text import cut, held_out_rows
 from coemerge.tables.store import make_table
+from tests.interventions.models import logits_of, shared_model
 from tests.localization.models import FACTS, FIRST_OBJECT
 from tests.studies.planted_queries import facts, planted_ids, prompts, queries_of, subject
 
 
 def config(**changes) -> QueryLocalizationConfig:
     return QueryLocalizationConfig(**{"k": 2, "min_facts": 2, **changes})
+
+
+def reasons(queries: Queries) -> dict[str, int]:
+    return queries.counts.groupby("reason")["n"].sum().to_dict()
 
 
 def wrong(fact: int, wording: int) -> list[int]:
@@ -40,7 +48,7 @@ def asked(**wrong_wordings: tuple[int, ...]):
     return prompts(rows)
 
 
-def test_the_first_k_wordings_that_are_right_are_the_queries():
+def test_k_of_the_wordings_that_are_right_are_the_queries_and_others_are_kept():
     table = asked(fact_0=(1,), fact_1=(0, 1, 2), fact_2=(0, 2, 3))
     one = subject(prompts=table)
 
@@ -48,33 +56,78 @@ def test_the_first_k_wordings_that_are_right_are_the_queries():
         found = choose_queries(one, config())
 
     assert list(found.facts["fact_id"]) == ["fact-0", "fact-3"], "the others are right once"
-    assert list(found.rows["template_id"]) == [0, 2, 0, 1]
-    assert found.ids == [planted_ids(0, 0), planted_ids(0, 2), planted_ids(3, 0), planted_ids(3, 1)]
     assert found.fact_of.tolist() == [0, 0, 1, 1]
     assert found.relation_of.tolist() == ["r0", "r0", "r1", "r1"]
     assert found.answer.tolist() == [FIRST_OBJECT, FIRST_OBJECT, FIRST_OBJECT + 3, FIRST_OBJECT + 3]
     assert len(found) == 4
+    wordings = found.rows["template_id"].to_numpy().reshape(2, 2)
+    assert set(wordings[0]) < {0, 2, 3}, "two different ones of those that are right"
+    for f, fact in enumerate((0, 3)):
+        assert found.ids[2 * f : 2 * f + 2] == [planted_ids(fact, t) for t in wordings[f]]
+        right = {0, 2, 3} if fact == 0 else {0, 1, 2, 3}
+        beyond = [planted_ids(fact, t) for t in right - set(wordings[f])]
+        assert sorted(found.more[f]) == sorted(beyond), "neither queries nor wrong ones"
 
 
-def test_what_is_left_out_is_told(caplog: pytest.LogCaptureFixture):
-    table = asked(fact_0=(1,), fact_1=(0, 1, 2), fact_2=(0, 2, 3)).to_pandas()
+def test_queries_are_drawn_at_random_from_the_seed():
+    one = subject(prompts=asked())
+
+    def chosen(seed: int) -> list[int]:
+        return list(choose_queries(one, config(seed=seed)).rows["template_id"])
+
+    assert chosen(0) == chosen(0)
+    draws = np.array([chosen(seed) for seed in range(6)])
+    assert len({tuple(draw) for draw in draws}) > 3
+    assert set(draws[:, :2].flat) == {0, 1, 2, 3}, "no wording is preferred"
+
+
+def test_what_is_left_out_is_counted_and_told(caplog: pytest.LogCaptureFixture):
+    """Reasons add up to the candidates."""
+    table = asked(fact_1=(0, 1, 2)).to_pandas()
     table = table[(table["fact_id"] != "fact-3") | (table["template_id"] == 0)]
-    table["answer_ids"] = [
-        [*answer, 0] if fact == "fact-1" else list(answer)
-        for fact, answer in zip(table["fact_id"], table["answer_ids"], strict=True)
-    ]
-    everything = pd.concat([facts(), facts(["fact-0"]).assign(fact_id="fact-9")])
-    one = subject(prompts=as_table(table), facts=everything)
+    others = [facts(["fact-0"]).assign(fact_id=name) for name in ("fact-8", "fact-9")]
+    one = subject(prompts=as_table(table), facts=pd.concat([facts(), *others]))
+
+    found = choose_queries(one, config(n_facts=1, min_facts=1))
+
+    assert reasons(found) == {
+        "studied": 1,
+        "beyond study.n_facts": 1,
+        "not known in enough": 1,
+        "with too few wordings": 1,
+        "without a left-to-right wording": 2,
+    }
+    assert found.counts["n"].sum() == len(one.facts) == 6
+    assert list(found.counts) == ["relation", "arm", "reason", "n"]
+    few = found.counts[found.counts["reason"] == "with too few wordings"]
+    assert few[["relation", "arm", "n"]].to_numpy().tolist() == [["r1", "A0_full", 1]]
 
     with (
         caplog.at_level(logging.INFO),
-        pytest.raises(ValueError, match=r"takes 2: .*lower study\.k.*study\.facts") as refusal,
+        pytest.raises(ValueError, match=r"takes 3 .*lower study\.k.*study\.facts") as refusal,
     ):
-        choose_queries(one, config())
+        choose_queries(one, config(min_facts=3))
 
     for told in (str(refusal.value), caplog.text):
-        assert "1 facts are studied; of 4 asked in completion, 1 are right in 2 wordings" in told
-        assert "1 have fewer wordings, 1 an answer of several tokens; 1 facts are not asked" in told
+        assert "2 studied" in told
+        assert "1 not known in enough" in told
+        assert "2 without a left-to-right wording" in told
+
+
+def test_facts_never_shown_are_left_out_unless_they_are_named():
+    """At best they are guessed."""
+    never = facts().assign(arm=["A0_full", "A5_never", "A0_full", "A5_never"])
+    one = subject(facts=never)
+
+    found = choose_queries(one, config())
+
+    assert list(found.facts["fact_id"]) == ["fact-0", "fact-2"]
+    assert found.counts["n"].sum() == 2, "no candidates either"
+    asked_for = choose_queries(one, config(arms=["A5_never"]))
+    assert set(asked_for.facts["fact_id"]) == {"fact-1", "fact-3"}
+    assert set(asked_for.counts["arm"]) == {"A5_never"}
+    with pytest.raises(ValueError, match=r"study\.arms, study\.facts: no fact is of both"):
+        choose_queries(one, config(facts=["fact-1"]))
 
 
 def as_table(frame: pd.DataFrame):
@@ -118,7 +171,9 @@ def test_wordings_that_nobody_answers_are_queries_where_right_ones_are_not_asked
     found = choose_queries(subject(prompts=table), config(only_known=False))
 
     assert list(found.facts["fact_id"]) == ["fact-0", "fact-3", "fact-1", "fact-2"]
-    assert found.ids[:2] == [wrong(0, 0), wrong(0, 1)]
+    wordings = found.rows["template_id"].tolist()
+    assert found.ids[:2] == [wrong(0, t) for t in wordings[:2]]
+    assert sorted(found.more[0]) == [wrong(0, t) for t in range(4) if t not in wordings[:2]]
 
 
 def test_a_format_that_no_fact_is_asked_in_is_refused():
@@ -138,7 +193,10 @@ def test_only_the_first_of_a_wordings_variants_is_asked():
 
     one = subject(prompts=as_table(pd.concat([again, other_format, frame])))
 
-    assert len(choose_queries(one, config())) == 8
+    found = choose_queries(one, config())
+
+    assert len(found) == 8
+    assert [len(further) for further in found.more] == [1] * 4
 
 
 def test_queries_of_other_facts_keep_the_wording_and_are_all_different():
@@ -171,6 +229,27 @@ def test_where_there_are_too_few_other_facts_it_says_so():
         assert (found[3] == -1).all()
 
 
+def test_queries_of_facts_with_the_same_answer():
+    """A harder null (a): what wordings and answer share, other facts' queries share too."""
+    answers = [7, 7, 7, 8, 8, 7]
+    queries = queries_of(["r"] * 5 + ["s"], answers=answers)
+
+    for seed in range(5):
+        found = of_others(queries, seed, same_answer=True)
+
+        for rows in found[:3]:
+            assert (queries.answer[rows] == 7).all()
+            assert (queries.relation_of[rows] == "r").all()
+            assert queries.rows["template_id"].to_numpy()[rows].tolist() == [0, 1]
+        for f, rows in enumerate(found[:3]):
+            assert {f, *queries.fact_of[rows]} == {0, 1, 2}
+        for f, rows in enumerate(found[3:5], start=3):
+            assert sorted(queries.fact_of[rows[rows >= 0]]) == [7 - f], "one fact, one wording"
+        assert (found[5] == -1).all(), "the same answer in another relation does not count"
+    alike = queries_of(["r"] * 5, answers=[7] * 5)
+    assert (of_others(alike, 0, same_answer=True) == of_others(alike, 0)).all()
+
+
 def test_queries_of_other_relations():
     queries = queries_of(["r", "r", "s", "t"], k=3)
 
@@ -182,7 +261,9 @@ def test_queries_of_other_relations():
         assert len(set(rows)) == 4
         n_others = 2 if f < 2 else 3
         assert len(set(queries.fact_of[rows][:n_others])) == n_others, "different facts first"
-    assert (found[0] == found[1]).all()
+    draws = [of_other_relations(queries, 4, seed) for seed in range(5)]
+    assert any((of[0] != of[1]).any() for of in draws), "every fact has a draw of its own"
+    assert (found[0] == of_other_relations(queries, 4, seed=0)[0]).all()
 
 
 def test_of_one_relation_alone_queries_with_another_answer_stand_in():
@@ -194,39 +275,94 @@ def test_of_one_relation_alone_queries_with_another_answer_stand_in():
     assert sorted(found[1]) == [0, 1, 4, 5]
 
 
+def test_queries_of_the_same_relation_are_of_other_facts():
+    queries = queries_of(["r", "r", "s", "r"])
+
+    found = of_the_relation(queries, 3, seed=0)
+
+    for f in (0, 1, 3):
+        assert len(set(found[f])) == 3
+        assert set(queries.fact_of[found[f]]) == {0, 1, 3} - {f}
+        assert len(set(queries.fact_of[found[f]][:2])) == 2, "different facts first"
+    assert len(found[2]) == 0, "alone in its relation"
+
+
+def test_another_fact_is_of_the_relation_and_never_the_same():
+    queries = queries_of(["r", "r", "s", "r"])
+
+    draws = np.array([another_fact(queries, seed) for seed in range(20)])
+
+    assert [set(draws[:, f]) for f in range(4)] == [{1, 3}, {0, 3}, {-1}, {0, 1}]
+    assert (another_fact(queries, 3) == draws[3]).all()
+
+
+ANY = config(only_known=False)  # texts are taken, right or wrong
+
+
 def test_a_query_stands_behind_statements_about_others():
-    """Null (b): only the first query is asked, behind k texts; what opens all stays in front."""
+    """Null (b): only the first query is asked, behind k texts; what opens a document stays in
+    front, and the separator ends the statement."""
     queries = queries_of(["r", "s", "t"], ids=[[9, row, 50] for row in range(6)])
+    one = subject(opening=9, separator=[60, 61])
 
-    found = behind_contexts(queries, seed=0)
+    found = behind_contexts(one, queries, ANY)
 
-    assert len(found) == 6
-    for row, ids in enumerate(found):
+    assert found.facts.tolist() == [0, 1, 2]
+    assert len(found.ids) == 6
+    for row, ids in enumerate(found.ids):
         f = row // 2
         assert ids[0] == 9
         assert ids.count(9) == 1, "the opening token is there once"
         other = ids[1]
-        assert ids == [9, other, 50, 100 + other // 2, 2 * f, 50]
+        assert ids == [9, other, 50, 100 + other // 2, 60, 61, 2 * f, 50]
         assert other // 2 != f
-    assert found[0] != found[1]
+    assert found.ids[0] != found.ids[1]
+    assert behind_contexts(one, queries, ANY).ids == found.ids
 
 
-def test_without_a_common_opening_queries_follow_whole():
-    queries = queries_of(["r", "s"], ids=[[1, 5], [2, 5], [3, 5], [4, 5]])
+@pytest.mark.parametrize("opening", [None, 7])
+def test_a_query_that_does_not_open_a_document_follows_whole(opening: int | None):
+    """A first token that all queries share is no opening."""
+    queries = queries_of(["r", "s"], ids=[[9, 5], [9, 6], [9, 7], [9, 8]])
 
-    found = behind_contexts(queries, seed=0)
+    found = behind_contexts(subject(opening=opening), queries, ANY)
 
-    assert {tuple(ids[3:]) for ids in found} == {(1, 5), (3, 5)}
-    assert {tuple(ids[:3]) for ids in found[:2]} == {(3, 5, 101), (4, 5, 101)}
+    assert {tuple(ids[3:]) for ids in found.ids} == {(9, 5), (9, 7)}
+    assert {tuple(ids[:3]) for ids in found.ids[:2]} == {(9, 7, 101), (9, 8, 101)}
 
 
-def test_few_other_texts_are_used_again():
-    queries = queries_of(["r", "r"], k=3, answers=[7, 8])
-    queries.rows.drop(index=[4, 5], inplace=True)
-    queries.rows.loc[4] = queries.rows.loc[3]
-    queries.rows.loc[5] = queries.rows.loc[3]
+def test_facts_of_too_few_texts_have_no_context():
+    queries = queries_of(["r", "s", "s"], k=3, answers=[7, 8, 8])
 
-    assert len(behind_contexts(queries, seed=0)) == 6
+    found = behind_contexts(subject(), queries, config(k=3, only_known=False))
+
+    assert found.facts.tolist() == [0, 1, 2]
+    few = behind_contexts(subject(), queries, config(k=3, only_known=False, context_draws=2))
+    assert few.facts.tolist() == []
+    assert few.ids == []
+
+
+def test_texts_that_change_the_answer_are_left_out():
+    """Of the texts drawn the first k behind which a model still answers right; no fact without."""
+    model = shared_model("gpt2")
+
+    def top(ids: list[int]) -> int:
+        return int(logits_of(model, torch.tensor([ids]))[0, -1].argmax())
+
+    ids = [[f, row, 1, 2, 3, 4] for f in range(8) for row in (20 + f, 40 + f)]
+    answers = [top(ids[2 * f]) for f in range(8)]
+    queries = queries_of([f"r{f}" for f in range(8)], ids=ids, answers=answers)
+    settings = config(context_draws=6)
+
+    found = behind_contexts(subject(model=model), queries, settings)
+
+    expected = {}
+    for f, others in enumerate(of_other_relations(queries, 6, settings.seed + 1)):
+        behind = [[*ids[row], *queries.answers[row], *ids[2 * f]] for row in others]
+        expected[f] = [prompt for prompt in behind if top(prompt) == answers[f]]
+    assert 1 in map(len, expected.values())
+    assert found.facts.tolist() == [f for f, right in expected.items() if len(right) >= 2] != []
+    assert found.ids == [prompt for f in found.facts for prompt in expected[f][:2]]
 
 
 def statements(n: int = 40, **changes) -> pa.Table:

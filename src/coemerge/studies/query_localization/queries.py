@@ -105,7 +105,8 @@ def choose_queries(subject: Subject, config: QueryLocalizationConfig) -> Queries
     further = right.drop(chosen.index)
     rows = chosen.set_index("fact_id").loc[facts["fact_id"]].reset_index()
     more = {
-        fact: [list(ids) for ids in of_fact] for fact, of_fact in further.groupby("fact_id")["ids"]
+        fact: [list(map(int, ids)) for ids in of_fact]
+        for fact, of_fact in further.groupby("fact_id")["ids"]
     }
     return Queries(facts, rows, config.k, [more.get(f, []) for f in facts["fact_id"]], counts)
 
