@@ -1,5 +1,6 @@
 """Settings of the study of query localization; free of heavy imports."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,11 @@ class QueryLocalizationConfig:
             raise ValueError(
                 f"study.n_facts: {self.n_facts} are fewer than study.min_facts={self.min_facts}"
             )
+        if self.context_draws < self.k:
+            raise ValueError(
+                f"study.context_draws: {self.context_draws} texts are fewer than "
+                f"study.k={self.k}, which a query needs"
+            )
         if not isinstance(self.only_known, bool):
             raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
         try:
@@ -133,7 +139,7 @@ class QueryLocalizationConfig:
             raise ValueError("study.betas and study.taus: name at least one value each")
         for beta in self.betas:
             if not _is_number(beta) or beta < 0:
-                raise ValueError(f"study.betas: must not be negative, got {beta!r}")
+                raise ValueError(f"study.betas: must be numbers, not negative, got {beta!r}")
         pair = isinstance(self.lambdas, list | tuple) and len(self.lambdas) == 2
         if not pair or not all(map(_is_number, self.lambdas)):
             raise ValueError(f"study.lambdas: takes two numbers, got {self.lambdas}")
@@ -150,7 +156,8 @@ class QueryLocalizationConfig:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Finite: NaN passes every comparison."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check_share(key: str, value: Any) -> None:
