@@ -84,8 +84,8 @@ def _mapping_effects(mapped: pd.DataFrame, config: QueryLocalizationConfig) -> R
 
 def _beyond(mapped: pd.DataFrame) -> list[pd.DataFrame]:
     """What the query's own neurons do beyond others, paired by fact: own - union, ..."""
-    unit = ["seed", "fact_id", "cls", "sizes", "factor"]
-    values = mapped.pivot_table(index=unit, columns="neurons", values="delta_prob", dropna=False)
+    unit = ["seed", "fact_id", "cls", "sizes", "factor", "neurons"]
+    values = mapped.set_index(unit)["delta_prob"].unstack("neurons")
     return [
         (values["own"] - values[name])
         .rename("delta_prob")
