@@ -71,9 +71,10 @@ def _sets(attribution: Tensor, kind: str, config: QueryLocalizationConfig) -> Te
     return top_sets(attribution, config.top)
 
 
-def random_sets(sets: Tensor, seed: int) -> Tensor:
-    """As many neurons in every layer of every set, any ones: bool, shaped as ``sets`` [...,L,m]."""
-    generator = torch.Generator().manual_seed(seed)
+def random_sets(sets: Tensor, seed: int | torch.Generator) -> Tensor:
+    """As many neurons in every layer of every set, any ones: bool, shaped as ``sets`` [...,L,m]. A
+    generator as ``seed`` goes on where it stands: sets in blocks get what all at once would."""
+    generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
     rank = torch.rand(sets.shape, generator=generator).argsort(-1).argsort(-1)
     return rank < sets.sum(-1, keepdim=True)
 

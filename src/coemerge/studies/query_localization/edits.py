@@ -152,7 +152,7 @@ def other_answers(queries: Queries, seed: int) -> np.ndarray:
 
 def split(facts: Sequence[str], config: QueryLocalizationConfig) -> tuple[np.ndarray, np.ndarray]:
     """Places of (dev, test) facts, by their names alone: a fact that settings are chosen on in one
-    model is reported in none. At least one of each where there are two."""
+    model is reported in none. At least one of each where there are two, whatever their names."""
     names = [f"{config.seed}/{fact}".encode() for fact in facts]
     share = np.array([int(hashlib.sha256(name).hexdigest()[:8], 16) for name in names]) / 16**8
     order = np.argsort(share)
@@ -195,11 +195,10 @@ def neuron_edits(editor: Editor, facts: np.ndarray, settings: Settings) -> pd.Da
     for edit, name in tqdm(list(product(edits, SETS)), desc="editing", unit="kind"):
         setting = settings[edit, name if name in TUNED else _LIKE[name]]
         drawn = [
-            editor.scores(edit, facts, neurons, whole=True)
-            for neurons in _edited(editor, name, facts, setting)
+            editor.scores(edit, places, neurons, whole=True)
+            for places, neurons in _edited(editor, name, facts, setting)
         ]
         found = pd.concat(drawn).groupby("fact_id", sort=False).mean().reset_index()
-        found = found.dropna(subset=["n_neurons"])
         frames.append(found.assign(edit=edit, neurons=name, beta=setting[0], tau=setting[1]))
     return pd.concat(frames, ignore_index=True)
 
@@ -208,23 +207,26 @@ def neuron_edits(editor: Editor, facts: np.ndarray, settings: Settings) -> pd.Da
 _LIKE = {"equal": "consistent", "mismatched": "local", "random": "local"}
 
 
-def _edited(editor: Editor, name: str, facts: np.ndarray, setting: Setting) -> list[Tensor]:
-    """Sets to edit, bool [E,L,m]; of random ones several draws. ``equal``: the query's own neurons,
-    as many as the consistency-aware set has; ``mismatched``: those of another fact's first query;
-    ``random``: as many as local in every layer."""
+def _edited(
+    editor: Editor, name: str, facts: np.ndarray, setting: Setting
+) -> list[tuple[np.ndarray, Tensor]]:
+    """Facts [E] with the sets to edit, bool [E,L,m]; of random ones several draws. ``equal``: the
+    query's own neurons, as many as the consistency-aware set has; ``mismatched``: those of another
+    fact's first query, without facts that are alone in their relation; ``random``: as many as
+    local in every layer."""
     config, at = editor.config, torch.as_tensor(facts)
     if name in TUNED:
-        return [editor.sets(name, facts, setting)]
+        return [(facts, editor.sets(name, facts, setting))]
     if name == "equal":
         n = editor.sets("consistent", facts, setting).flatten(1).sum(1)
         own = editor.attribution[at, 0]
-        return [strongest(own, torch.ones_like(own, dtype=torch.bool), n)]
+        return [(facts, strongest(own, torch.ones_like(own, dtype=torch.bool), n))]
     if name == "mismatched":
         other = another_fact(editor.queries, config.seed + 5)[facts]
-        sets = editor.sets("local", other, setting)
-        return [sets & torch.as_tensor(other >= 0)[:, None, None]]
-    local = editor.sets("local", facts, setting)
-    return [random_sets(local, config.seed + 100 * draw) for draw in range(config.edit_draws)]
+        facts, other = facts[other >= 0], other[other >= 0]
+        return [(facts, editor.sets("local", other, setting))]
+    local, draws = editor.sets("local", facts, setting), range(config.edit_draws)
+    return [(facts, random_sets(local, config.seed + 100 * draw)) for draw in draws]
 
 
 def choice_rows(tried: Sequence[pd.DataFrame], settings: Settings) -> Rows:

@@ -35,6 +35,7 @@ def mapping(
     other = torch.as_tensor(another_fact(queries, config.seed + 6))
     blocks = torch.arange(len(queries.facts)).split(_FACTS_AT_ONCE)
     runs = list(product(blocks, ("full", "matched")))
+    generators = {sizes: _generators(config) for sizes in ("full", "matched")}
     frames = []
     for facts, sizes in tqdm(runs, desc="changing neurons", unit="block"):
         mismatched = sets[other[facts]] & (other[facts] >= 0)[:, None, None, None]
@@ -43,16 +44,19 @@ def mapping(
         if sizes == "matched":
             values_of = {"own": values, "mismatched": attribution[other[facts]]}
             chosen = matched_sets(values, chosen, values_of)
-        draws = [
-            random_sets(chosen["own"], config.seed + 100 * draw)
-            for draw in range(config.random_draws)
-        ]
+        draws = [random_sets(chosen["own"], generator) for generator in generators[sizes]]
         kinds = [*chosen.items(), *(("random", drawn) for drawn in draws)]
         for (neurons, of_facts), factor in product(kinds, FACTORS):
             frame = _changes(model, queries, facts, of_facts, factor, config.least_probability)
             frames.append(frame.assign(neurons=neurons, sizes=sizes, factor=factor))
     keys = ["fact_id", "neurons", "sizes", "factor"]
     return pd.concat(frames).groupby(keys, sort=False).mean().reset_index()
+
+
+def _generators(config: QueryLocalizationConfig) -> list[torch.Generator]:
+    """One per draw."""
+    seeds = [config.seed + 100 * draw for draw in range(config.random_draws)]
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def _changes(
