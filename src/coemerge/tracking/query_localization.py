@@ -17,6 +17,8 @@ def query_localization_metrics(
         if (row["threshold"], row["sets"], row["control"]) == (str(threshold), "threshold", "none"):
             found[query_localization("inconsistent", str(row["localiser"]))] = float(row["share"])
     for row in tables["consistency_means"]:
+        if " - " in row["control"]:  # a difference follows from the two
+            continue
         if (row["relation"], row["sets"], row["measure"]) == ("all", "threshold", "cs2"):
             name = query_localization("cs2", f"{row['localiser']}_{row['control']}")
             found[name] = float(row["value"])

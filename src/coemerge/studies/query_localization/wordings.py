@@ -27,7 +27,9 @@ def assigned_consistency(
     """``ConsistencyRecord`` of all facts of arm A8, known or not; empty for runs without it."""
     if WORDINGS_ARM not in set(subject.facts["arm"]):
         return pd.DataFrame(columns=["seed", "fact_id", "regime", "localiser", "sets", "cs2"])
-    everyone = replace(config, only_known=False, arms=(WORDINGS_ARM,), facts=None, n_facts=None)
+    everyone = replace(
+        config, only_known=False, arms=(WORDINGS_ARM,), facts=None, n_facts=None, min_facts=0
+    )
     queries = choose_queries(subject, everyone)
     found = find_neurons(subject, queries.ids, queries.answers, queries.k, config, cache)
     return own_consistency(queries, found, config).assign(seed=subject.seed)
