@@ -10,14 +10,16 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from coemerge.studies.query_localization.attributions import Attributions
 from coemerge.studies.query_localization.classes import ALL, class_shares, classes
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import (
     consistency_means,
     fact_consistency,
+    own_consistency,
     random_sets,
 )
+from coemerge.studies.query_localization.controls import Contexts
+from coemerge.studies.query_localization.queries import Queries
 from coemerge.studies.query_localization.wordings import wording_effects
 from coemerge.tables.store import table_schema
 from tests.studies.planted_queries import cell, queries_of
@@ -39,13 +41,23 @@ def attribution(letters: Sequence[Sequence[str]]) -> Tensor:
     return found
 
 
+def measured(
+    queries: Queries, found: Tensor, behind: Tensor | None = None, facts: Sequence[int] = ()
+) -> pd.DataFrame:
+    """``behind``: attributions of ``facts`` behind texts; none by default."""
+    if behind is None:
+        behind = found[:0]
+    contexts = Contexts(np.array(facts, int), [])
+    return fact_consistency(queries, {"joint": found}, contexts, {"joint": behind}, 5, ONE)
+
+
 def by_hand(relations: Sequence[str] = ("r", "r", "r", "s")) -> pd.DataFrame:
+    """Behind texts stand the queries of f1 and f3 alone."""
     queries = queries_of(relations, k=3)
     queries.facts["arm"] = ["A8_wordings", "A8_wordings", "A0_full", "A0_full"]
     queries.facts["detail"] = ["once", "repeated", "", "fitb"]
-    same_behind = attribution([("a", "a", "b")] * 4)
-    found = Attributions({"joint": attribution(LETTERS)}, {"joint": same_behind})
-    return fact_consistency(queries, found, 5, ONE)
+    behind = attribution([("a", "a", "b"), ("a", "b", "c")])
+    return measured(queries, attribution(LETTERS), behind, [1, 3])
 
 
 def rows_of(frame: pd.DataFrame, control: str, sets: str = "threshold") -> pd.DataFrame:
@@ -71,10 +83,24 @@ def test_scores_done_by_hand():
 
 
 def test_one_query_behind_other_texts_is_measured_from_its_own_attributions():
+    """Of facts for which there are enough texts, and no others."""
     behind = rows_of(by_hand(), "context")
 
-    assert behind["cs2"].tolist() == [0.5] * 4
-    assert behind["cs1"].tolist() == [0] * 4
+    assert behind["cs2"].to_dict() == {"f1": 0.5, "f3": 0.0}
+    assert behind["cs1"].tolist() == [0, 0]
+    assert behind["regime"].to_dict() == {"f1": "repeated", "f3": ""}
+    nowhere = measured(queries_of(["r"] * 2, k=3), attribution(LETTERS[:2]))
+    assert set(nowhere["control"]) == {"none", "random"}
+
+
+def test_the_queries_alone_are_the_rows_without_control():
+    queries, found = queries_of(["r"] * 4, k=3), attribution(LETTERS)
+
+    alone = own_consistency(queries, {"joint": found}, ONE)
+
+    rows = measured(queries, found)
+    rows = rows[rows["control"] == "none"].drop(columns="seed")
+    pd.testing.assert_frame_equal(alone, rows.reset_index(drop=True))
 
 
 def test_sets_of_equal_size_have_it_whatever_the_threshold_says():
@@ -93,12 +119,25 @@ def test_queries_of_other_facts_are_compared_where_there_are_enough():
 
     assert list(others.index) == ["f0", "f1", "f2", "f3"]
     queries, values = queries_of(["r"] * 4, k=3), attribution([("a", "b", "c")] * 4)
-    found = fact_consistency(queries, Attributions({"joint": values}, {"joint": values}), 0, ONE)
-    assert (rows_of(found, "other_facts")["cs2"] == 0).all(), "the wording is kept"
+    assert (rows_of(measured(queries, values), "other_facts")["cs2"] == 0).all(), "as worded"
     values = attribution([("a", "a", "a"), ("b", "b", "b"), ("c", "c", "c"), ("d", "d", "d")])
-    found = fact_consistency(queries, Attributions({"joint": values}, {"joint": values}), 0, ONE)
+    found = measured(queries, values)
     assert (rows_of(found, "none")["cs2"] == 1).all()
     assert (rows_of(found, "other_facts")["cs2"] == 0).all(), "the facts all differ"
+
+
+def test_facts_with_the_same_answer_are_a_null_of_their_own():
+    """Of five facts four share an answer, and the neuron that holds it."""
+    values = attribution([("a", "a", "a")] * 4 + [("b", "b", "b")])
+    queries = queries_of(["r"] * 5, k=3, answers=[7, 7, 7, 7, 8])
+
+    found = measured(queries, values)
+
+    same = rows_of(found, "same_answer")
+    assert same["cs2"].to_dict() == {"f0": 1, "f1": 1, "f2": 1, "f3": 1}, "f4 has nobody"
+    assert len(rows_of(found, "other_facts")) == 5
+    different = measured(queries_of(["r"] * 4, k=3), values[:4])
+    assert "same_answer" not in set(different["control"])
 
 
 def test_random_neurons_are_as_many_in_every_layer():
@@ -110,6 +149,9 @@ def test_random_neurons_are_as_many_in_every_layer():
     assert torch.equal(found, random_sets(sets, seed=0))
     assert not torch.equal(found, random_sets(sets, seed=1))
     assert (found & sets).float().sum() < 0.3 * sets.sum(), "any neurons, not the same"
+    generator = torch.Generator().manual_seed(0)
+    in_blocks = [random_sets(block, generator) for block in sets.split(4)]
+    assert torch.equal(torch.cat(in_blocks), found)
 
 
 def test_means_over_facts_leave_out_what_is_undefined():
@@ -121,6 +163,32 @@ def test_means_over_facts_leave_out_what_is_undefined():
     assert cell(rows, relation="r", measure="cs1", **of) == pytest.approx(0.4)
     assert not [row for row in rows if row["relation"] == "s" and row["control"] == "none"
                 and row["sets"] == "threshold"]  # fmt: skip
+
+
+def test_what_queries_have_beyond_a_control_is_paired_by_fact():
+    """Done by hand: f0, f1 and f2 have 0.4, 1 and 0 alone; behind texts f1 has 0.5, f3 nothing to
+    compare it with."""
+    frame = by_hand()
+    frame.loc[(frame["fact_id"] == "f2") & (frame["control"] == "random"), "cs2"] = NAN
+
+    rows = consistency_means(frame, ONE)
+
+    of = {"localiser": "joint", "sets": "threshold", "measure": "cs2", "relation": "all"}
+    context = {**of, "control": "none - context"}
+    assert cell(rows, **context) == pytest.approx(1 - 0.5)
+    assert cell(rows, "n", **context) == 1, "f3 has no neurons, f0 and f2 no texts"
+    own, random = (rows_of(frame, control)["cs2"] for control in ("none", "random"))
+    beyond = [own[fact] - random[fact] for fact in ("f0", "f1")]
+    assert cell(rows, **{**of, "control": "none - random"}) == pytest.approx(np.mean(beyond))
+    assert cell(rows, "n", **{**of, "control": "none - random"}) == 2
+    others = by_hand(["r"] * 4)
+    own, other = (rows_of(others, control)["cs2"] for control in ("none", "other_facts"))
+    rows = consistency_means(others, ONE)
+    expected = np.nanmean(own - other)
+    for relation in ("r", "all"):
+        paired = {**of, "relation": relation, "control": "none - other_facts"}
+        assert cell(rows, **paired) == pytest.approx(expected)
+        assert cell(rows, "n", **paired) == (own - other).notna().sum()
 
 
 def consistency(sets: str = "threshold", control: str = "none", **cs2: Sequence[float]):
@@ -270,12 +338,17 @@ def wordings(values: Sequence[float] = (0.9, 0.8, 0.7, 0.2, 0.4, 0.5)) -> pd.Dat
     return consistency(joint=values).assign(regime=REGIMES)
 
 
+def effects(known: pd.DataFrame, assigned: pd.DataFrame | None = None) -> list[dict]:
+    return wording_effects(known, wordings().iloc[:0] if assigned is None else assigned, TWO)
+
+
 def test_wordings_are_compared_by_the_difference_of_means():
     frame = pd.concat([wordings(), wordings().assign(control="context", cs2=0.0)])
 
-    rows = wording_effects(frame, TWO)
+    rows = effects(frame)
 
     assert all(set(row) == set(table_schema("wording_effects").names) for row in rows)
+    assert {row["facts"] for row in rows} == {"known"}
     means = {row["regime"]: (row["cs2"], row["n"]) for row in rows}
     assert means == {
         "reworded": (pytest.approx(0.8), 3),
@@ -287,8 +360,25 @@ def test_wordings_are_compared_by_the_difference_of_means():
     assert 0.3 <= low < 0.5 < high <= 0.7, "all values lie in these bounds"
 
 
+def test_facts_as_assigned_stand_beside_those_that_are_known():
+    """Of three reworded facts two are known: the lot decided on three."""
+    known = wordings().iloc[[0, 1, 3, 4]]
+
+    rows = effects(known, wordings())
+
+    contrast = {"regime": "reworded - repeated"}
+    assert cell(rows, "cs2", facts="assigned", **contrast) == pytest.approx(0.8 - 0.3)
+    assert cell(rows, "cs2", facts="known", **contrast) == pytest.approx(0.85 - 0.3)
+    assert cell(rows, "n", facts="assigned", regime="reworded") == 3
+    assert cell(rows, "n", facts="known", regime="reworded") == 2
+    keys = [(row["facts"], row["regime"], row["localiser"], row["sets"]) for row in rows]
+    assert len(set(keys)) == len(keys)
+    nobody = effects(known.iloc[:0], wordings())
+    assert {row["facts"] for row in nobody} == {"assigned"}
+
+
 def test_facts_without_neurons_are_not_compared():
-    rows = wording_effects(wordings((0.9, 0.8, NAN, 0.2, NAN, 0.5)), TWO)
+    rows = effects(wordings((0.9, 0.8, NAN, 0.2, NAN, 0.5)))
 
     assert cell(rows, "n", regime="reworded") == 2
     assert cell(rows, "cs2", regime="reworded - repeated") == pytest.approx(0.65)
@@ -296,7 +386,7 @@ def test_facts_without_neurons_are_not_compared():
 
 
 def test_without_both_sides_there_is_no_contrast():
-    rows = wording_effects(wordings((0.9, 0.8, 0.7, NAN, NAN, 0.5)), TWO)
+    rows = effects(wordings((0.9, 0.8, 0.7, NAN, NAN, 0.5)))
 
     assert {row["regime"] for row in rows} == {"reworded", "once"}
-    assert wording_effects(consistency(**CS2), TWO) == [], "runs without the arm"
+    assert effects(consistency(**CS2)) == [], "runs without the arm"
