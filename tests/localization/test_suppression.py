@@ -129,12 +129,29 @@ def test_the_model_is_left_as_found_also_when_it_raises(monkeypatch):
     assert n_hooks(model) == 0
 
 
+def test_improbable_answers_have_no_relative_change():
+    """Those below ``least``, judged on the untouched model."""
+    model = shared_model("gpt2")
+    p = torch.stack([probability(model, prompt) for prompt in range(len(PROMPTS))])
+    least = float(p.sort().values[1:3].mean())
+
+    found, every = effect(model, 0.0, least=least), effect(model, 0.0)
+
+    defined = (p >= least)[ROWS]
+    assert 0 < defined.sum() < len(ROWS)
+    assert torch.equal(~found.isnan(), defined)
+    assert torch.equal(found[defined], every[defined])
+
+
 def test_small_changes_and_vanishing_probabilities_are_exact():
     before, after = torch.tensor([-1.0, -200.0]), torch.tensor([-1.0 + 1e-6, -200.0])
 
     found = first_tokens.relative_change(before, after)
 
     assert found.tolist() == pytest.approx([1e-6, 0], rel=0.1)
+    assert first_tokens.relative_change(before, after, 0.02).isnan().tolist() == [False, True]
+    certain = torch.zeros(1)
+    assert first_tokens.relative_change(certain, certain, 1.0).tolist() == [0], "not below it"
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_every_prompt_has_synapses_but_one_of_a_single_token():
 
 def test_unrelated_synapses_are_where_the_other_query_has_its_own():
     own = torch.zeros(1, 2, 5, dtype=torch.bool)
-    own[0, 0, 1:4] = True
+    own[0, 0, 1:3] = own[0, 1, 1] = True
     other = torch.tensor([[[0, 0.1, 0.9], [0, 0.5, 0.2]]])  # columns 1, 2 of 3 are 2, 4 of 5
 
     found = unrelated_synapses(own, other)
@@ -109,37 +109,52 @@ def test_unrelated_synapses_are_where_the_other_query_has_its_own():
     assert found.nonzero().tolist() == [[0, 0, 4], [0, 1, 2], [0, 1, 4]]
 
 
-def test_of_columns_that_meet_the_higher_score_counts():
+def test_where_the_other_query_has_its_strongest_on_the_querys_own_the_next_one_counts():
     own = torch.zeros(1, 2, 3, dtype=torch.bool)
     own[0, 0, 1] = True
+    other = torch.tensor([[[0, 0.9, 0.2], [0, 0.3, 0.8]]])
+
+    assert unrelated_synapses(own, other).nonzero().tolist() == [[0, 1, 2]]
+
+
+def test_of_columns_that_meet_the_higher_score_counts():
+    own = torch.zeros(1, 2, 3, dtype=torch.bool)
+    own[0, 1, 2] = True
     other = torch.tensor([[[0, 0.1, 0.9, 0.2, 0.0], [0, 0.8, 0.8, 0.8, 0.8]]])
 
     assert unrelated_synapses(own, other).nonzero().tolist() == [[0, 0, 1]]
 
 
 @pytest.mark.parametrize("n_other", [1, 2, 5, 9])
-@pytest.mark.parametrize("n_own", [0, 1, 7, 32])
+@pytest.mark.parametrize("n_own", [0, 1, 7, 16, 20, 32])
 def test_unrelated_synapses_are_always_as_many(n_own: int, n_other: int):
-    """Filled up, if the other query has too few columns; the first one never takes part."""
+    """Filled up, if the other query has too few columns; the first one never takes part. Of 32 in
+    all none is the query's own, up to half of them."""
     own = torch.zeros(2, 4, 5, dtype=torch.bool)
-    own[..., 1:] = torch.arange(32).view(2, 4, 4) < n_own
+    order = torch.randperm(32, generator=torch.Generator().manual_seed(n_own)).view(2, 4, 4)
+    own[..., 1:] = order < n_own
     scores = noise(2, 4, n_other).abs()
 
     found = unrelated_synapses(own, scores)
 
     assert found.sum() == own.sum() == n_own
     assert not found[..., 0].any()
+    assert (found & own).sum() == max(0, 2 * n_own - 32)
     assert torch.equal(found, unrelated_synapses(own, scores))
 
 
-def test_a_query_compared_with_itself_gives_its_own_synapses():
+def test_a_query_compared_with_itself_gives_the_next_strongest():
+    """Never its own: then effects would be equal by construction."""
     scores = noise(2, 4, 6).abs()
     scores[..., 0] = 0
 
-    own = chosen_synapses(scores, 0.4)
+    own = chosen_synapses(scores, 0.6)
+    found = unrelated_synapses(own, scores)
 
-    assert 0 < own.sum() < own.numel()
-    assert torch.equal(unrelated_synapses(own, scores), own)
+    assert 0 < own.sum() < own.numel() / 3
+    assert not (found & own).any()
+    rest = scores.masked_fill(own, -1).flatten().sort(descending=True).values
+    assert scores[found].min() == rest[own.sum() - 1]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -204,6 +219,25 @@ def test_without_the_subject_a_planted_neuron_closes():
     assert delta_kn[1] > -0.1
     assert delta_prob[0] < -0.9
     assert delta_prob[1] > -0.1
+
+
+def test_improbable_answers_have_no_relative_change_but_their_neurons_do():
+    model = shared_model("gpt2")
+    p = torch.stack(
+        [
+            logits_of(model, torch.tensor([ids]))[0, -1].softmax(-1)[answer[0]]
+            for ids, answer in zip(PROMPTS, ANSWERS, strict=True)
+        ]
+    )
+    least = float(p.sort().values[1:3].mean())
+
+    every = effects(model, 0.0)
+    found = synapse_effects(model, PROMPTS, ANSWERS, NEURONS, SYNAPSES, 0.0, least=least)
+
+    assert torch.equal(found[0], every[0])
+    assert torch.equal(found[1].isnan(), p < least)
+    assert found[1].isnan().sum() == 2
+    assert torch.equal(found[1][p >= least], every[1][p >= least])
 
 
 def test_no_neurons_and_neurons_at_zero_have_no_relative_change():
