@@ -108,7 +108,8 @@ def test_one_edit_for_all_serves_each_and_is_of_their_rank():
 
 
 def test_edits_do_not_depend_on_what_is_edited_beside():
-    model, requests = shared_model("gemma2"), some_requests(3)
+    # Behind the last layer, only a subject that ends its prompt is read, and has a gradient at all.
+    model, requests = shared_model("gemma2"), some_requests(9)[2::3]
     many = memit(model, requests, [0, 1], CONTEXTS, MOMENTS, 10.0, QUICK)
 
     for request, one in zip(requests, many, strict=True):

@@ -20,6 +20,7 @@ from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.late_start import start_at
 from coemerge.interventions.sites import Site
+from coemerge.interventions.speed import last_positions_alone
 
 _SLIDING = "sliding_attention"
 
@@ -90,7 +91,8 @@ class Continued:
         for layer, (keys, values) in self.keys_values.items():
             cache.update(keys, values, layer)
         residual = torch.cat((first[:, None].to(self.residual), self.residual[:, 1:]), 1)
-        with _after(self.model, self.layer, residual):
+        n_last = self.tokens.shape[1] - int(places.min())
+        with _after(self.model, self.layer, residual), last_positions_alone(self.model, n_last):
             logits = self.model(
                 input_ids=self.tokens,
                 position_ids=self.positions,

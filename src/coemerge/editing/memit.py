@@ -36,6 +36,9 @@ def memit(
     """One edit per request, independent of the others; or, ``together``, one edit that serves all,
     which every outcome then holds.
 
+    A subject inside its prompt can be edited below the model's last layer only: above, no answer
+    reads it, and the edit is noise.
+
     ``layers`` ascend; each changes a rank of as many as its requests. ``contexts``: prefixes, the
     empty one first. ``moments``: C of every layer; None takes C = I. ``weight``: lambda, how much
     ordinary keys count against requested ones; published for GPT-2 XL, to be tuned for others

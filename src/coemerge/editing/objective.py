@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from coemerge.editing.continued import Continued
 from coemerge.editing.requests import Goal, Ids, Request
@@ -24,30 +23,15 @@ Where = Literal["projection", "residual"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A text that ends before the last token of ``target``; a neutral one has none. ``start``:
-    where its subject ends; ``weight``: of its mean NLL in the loss of ``request``."""
+    """A text that ends before the last token of ``target``; a neutral one has none, and ends with
+    the subject. ``start``: where the subject ends; ``weight``: of its mean NLL in the loss of
+    ``request``."""
 
     request: int
     ids: list[int]
     start: int
     target: Ids
     weight: float
-
-
-def rows_of(
-    requests: Sequence[Request], contexts: Sequence[Ids], n_also: int
-) -> tuple[list[Row], list[int]]:
-    """All rows, and per request the index of its bare prompt's."""
-    rows: list[Row] = []
-    bare: list[int] = []
-    for number, request in enumerate(requests):
-        bare.append(len(rows))
-        rows += _behind(request.goal, number, contexts)
-        if request.also is not None:
-            rows += _behind(request.also, number, contexts[:n_also])
-        neutral = list(request.neutral_ids)
-        rows.append(Row(number, neutral, len(neutral) - 1, (), 0.0))
-    return rows, bare
 
 
 def _behind(goal: Goal, number: int, contexts: Sequence[Ids]) -> Iterator[Row]:
@@ -103,72 +87,111 @@ def _same(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Objective:
-    """``request`` [R]; ``target``, ``place``, ``weight`` [R,A]: tokens, where in ``places`` [P]
-    their logits are, and their weight, 0 for padding; ``is_neutral`` [R]."""
+class Texts:
+    """Rows whose residual at their start moves with the delta of their ``request`` [R]."""
 
     continued: Continued
     start: Start
-    places: Tensor
     request: Tensor
+
+    @classmethod
+    def of(cls, model: nn.Module, layer: int, where: Where, rows: Sequence[Row]) -> "Texts":
+        continued, there = Continued.of(
+            model, layer, [row.ids for row in rows], [row.start for row in rows]
+        )
+        request = torch.tensor([row.request for row in rows], device=continued.tokens.device)
+        start = Start.of(model, layer, where, continued.residual[:, 0], there)
+        return cls(continued, start, request)
+
+    def keep(self, rows: Tensor) -> "Texts":
+        return Texts(self.continued.keep(rows), self.start.keep(rows), self.request[rows])
+
+    def logits(self, delta: Tensor, places: Tensor) -> Tensor:
+        """[R,P,V] at places counted from the start, under ``delta`` [E,d]."""
+        return self.continued.logits(self.start.with_delta(delta[self.request]), places)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objective:
+    """``asked``: goals behind contexts; ``neutral``: a text per request, of one token after what
+    its run shares. ``target``, ``place``, ``weight`` [R,A]: answer tokens, where in ``places`` [P]
+    their logits are, and their weight, 0 for padding. ``value`` [E,d]: v0, behind no context."""
+
+    asked: Texts
+    neutral: Texts
+    value: Tensor
+    places: Tensor
     target: Tensor
     place: Tensor
     weight: Tensor
-    is_neutral: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[Row], continued: Continued, start: Start) -> "Objective":
-        def padded(lists: list[list[Any]], dtype: torch.dtype) -> Tensor:
-            each = [torch.tensor(values, dtype=dtype) for values in lists]
-            return pad_sequence(each, batch_first=True).to(continued.tokens.device)
+    def of(
+        cls,
+        model: nn.Module,
+        requests: Sequence[Request],
+        contexts: Sequence[Ids],
+        layer: int,
+        where: Where,
+        n_also: int,
+    ) -> "Objective":
+        """``n_also``: behind how many contexts a request's second goal is asked."""
+        rows: list[Row] = []
+        bare: list[int] = []
+        for number, request in enumerate(requests):
+            bare.append(len(rows))
+            rows += _behind(request.goal, number, contexts)
+            if request.also is not None:
+                rows += _behind(request.also, number, contexts[:n_also])
+        texts = [list(request.neutral_ids) for request in requests]
+        neutral = [Row(i, ids, len(ids) - 1, (), 0.0) for i, ids in enumerate(texts)]
+        asked = Texts.of(model, layer, where, rows)
+        most, device = max(len(row.target) for row in rows), asked.request.device
 
-        first_places = [len(row.ids) - len(row.target) - row.start for row in rows]
-        place = padded(
-            [[first + j for j in range(len(row.target))]
-             for first, row in zip(first_places, rows, strict=True)], torch.long,
-        )  # fmt: skip
-        weights = [[row.weight / len(row.target) for _ in row.target] for row in rows]
-        # 0, the start, is among the places: neutral texts are read there, and so is padding
-        places, which = torch.cat((place.new_zeros(1), place.flatten())).unique(return_inverse=True)
+        def padded(lists: Sequence[Sequence[float]], dtype: torch.dtype) -> Tensor:
+            """[R,A]; beyond its end, a row repeats its last entry."""
+            each = [[*own, *[own[-1]] * (most - len(own))] for own in lists]
+            return torch.tensor(each, dtype=dtype, device=device)
+
+        firsts = [len(row.ids) - len(row.target) - row.start for row in rows]
+        at = [range(f, f + len(row.target)) for f, row in zip(firsts, rows, strict=True)]
+        places, place = padded(at, torch.long).unique(return_inverse=True)
+        lengths = torch.tensor([[len(row.target)] for row in rows])
+        shares = torch.tensor([[row.weight] for row in rows]) / lengths
         return cls(
-            continued=continued,
-            start=start,
+            asked=asked,
+            neutral=Texts.of(model, layer, where, neutral),
+            value=asked.start.value[bare],
             places=places,
-            request=torch.tensor([row.request for row in rows], device=place.device),
-            target=padded([list(row.target) for row in rows], torch.long),
-            place=which[1:].view_as(place),
-            weight=padded(weights, torch.float32),
-            is_neutral=torch.tensor([not row.target for row in rows], device=place.device),
+            target=padded([row.target for row in rows], torch.long),
+            place=place,
+            weight=shares.masked_fill(torch.arange(most) >= lengths, 0).to(device),
         )
 
     def keep(self, requests: Tensor) -> "Objective":
-        """Of requests that count, bool [E]; the others' loss is 0 from now on."""
-        rows = requests[self.request].nonzero()[:, 0]
-        names = ("request", "target", "place", "weight", "is_neutral")
+        """Of requests that count, bool [E]; from now on the others' loss is weight decay alone."""
+        rows = requests[self.asked.request].nonzero()[:, 0]
         return replace(
             self,
-            continued=self.continued.keep(rows),
-            start=self.start.keep(rows),
-            **{name: getattr(self, name)[rows] for name in names},
+            asked=self.asked.keep(rows),
+            neutral=self.neutral.keep(requests[self.neutral.request].nonzero()[:, 0]),
+            target=self.target[rows],
+            place=self.place[rows],
+            weight=self.weight[rows],
         )
 
     def neutral_log_probs(self, delta: Tensor) -> Tensor:
-        """[E,V], of the untouched model if ``delta`` is 0."""
-        return self._logits(delta)[self.is_neutral, 0].log_softmax(-1)
+        """Of every request that counts, [E,V]."""
+        here = torch.zeros(1, dtype=torch.long, device=delta.device)
+        return self.neutral.logits(delta, here)[:, 0].log_softmax(-1)
 
-    def losses(self, delta: Tensor, before: Tensor, norm: Tensor, config: ValueConfig) -> Tensor:
-        """[E] of ``delta`` [E,d]; ``before`` [E,V]: neutral log-probabilities at delta 0; ``norm``
-        [E]: ||v0||."""
-        logits = self._logits(delta)
+    def losses(self, delta: Tensor, before: Tensor, config: ValueConfig) -> Tensor:
+        """[E] of ``delta`` [E,d]; ``before`` [E,V]: neutral log-probabilities at delta 0."""
+        logits = self.asked.logits(delta, self.places)
         rows = torch.arange(len(logits), device=logits.device)[:, None]
         nll = logits.logsumexp(-1)[rows, self.place] - logits[rows, self.place, self.target]
-        neutral = self.request[self.is_neutral]
-        reference = before[neutral]
-        now = logits[self.is_neutral, 0].log_softmax(-1)
-        kl = (reference.exp() * (reference - now)).sum(-1)
-        loss = config.weight_decay * delta.norm(dim=1) / norm**2
-        loss = loss.index_add(0, self.request, (nll * self.weight).sum(1))
-        return loss.index_add(0, neutral, config.kl_weight * kl)
-
-    def _logits(self, delta: Tensor) -> Tensor:
-        return self.continued.logits(self.start.with_delta(delta[self.request]), self.places)
+        loss = config.weight_decay * delta.norm(dim=1) / self.value.norm(dim=1) ** 2
+        loss = loss.index_add(0, self.asked.request, (nll * self.weight).sum(1))
+        reference = before[self.neutral.request]
+        kl = (reference.exp() * (reference - self.neutral_log_probs(delta))).sum(-1)
+        return loss.index_add(0, self.neutral.request, config.kl_weight * kl)

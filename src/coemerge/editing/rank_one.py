@@ -31,6 +31,9 @@ def rank_one(
     """One edit per request, each of the untouched model and independent of the others, whose number
     and order make no difference.
 
+    A subject inside its prompt can be edited below the model's last layer only: above, no answer
+    reads it, and the edit is noise.
+
     ``contexts``: prefixes, the empty one first. ``moment``: C of the layer's keys; None takes
     C = I. ``config``: None takes the published settings; ``value_config.SMALL`` suits models of a
     few layers. After an edit the bare prompt's subject has the optimised value; other contexts come

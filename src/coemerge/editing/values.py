@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from coemerge.editing.contexts import check_contexts
-from coemerge.editing.continued import Continued
 from coemerge.editing.descent import Descent, descend
-from coemerge.editing.objective import Objective, Start, Where, rows_of
+from coemerge.editing.objective import Objective, Where
 from coemerge.editing.requests import Ids, Request, check_layers, check_requests
 from coemerge.editing.value_config import ValueConfig
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
@@ -101,22 +100,17 @@ def _optimise(
     config: ValueConfig,
 ) -> tuple[Tensor, Descent]:
     """(v0 [E,d], what was found) of requests that fit one pass."""
-    rows, bare = rows_of(requests, contexts, config.also_contexts)
-    continued, there = Continued.of(
-        model, layer, [row.ids for row in rows], [row.start for row in rows]
-    )
-    start = Start.of(model, layer, where, continued.residual[:, 0], there)
-    objective = Objective.of(rows, continued, start)
-    before = start.value[bare]
+    objective = Objective.of(model, requests, contexts, layer, where, config.also_contexts)
+    before = objective.value
     norm = before.norm(dim=1)
     with torch.no_grad():
         reference = objective.neutral_log_probs(torch.zeros_like(before))
 
     def losses(delta: Tensor, counts: Tensor) -> Tensor:
         nonlocal objective
-        if not bool(counts[objective.request].all()):  # what is done is not computed any longer
+        if not bool(counts[objective.neutral.request].all()):  # what is done needs no more passes
             objective = objective.keep(counts)
-        return objective.losses(delta, reference, norm, config)
+        return objective.losses(delta, reference, config)
 
     return before, descend(
         losses,
