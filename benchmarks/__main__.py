@@ -1,8 +1,8 @@
 """``python -m benchmarks``: runs every benchmark and prints one line each."""
 
-from benchmarks import attribution, corpus_build, masks, scoring, tracing, training
+from benchmarks import attribution, corpus_build, editing, masks, scoring, tracing, training
 
 if __name__ == "__main__":
-    for benchmark in (corpus_build, scoring, training, masks, attribution, tracing):
+    for benchmark in (corpus_build, scoring, training, masks, attribution, tracing, editing):
         for line in benchmark.run():
             print(line, flush=True)
