@@ -33,6 +33,10 @@ SETTINGS: dict[str, Any] = {
     "unrelated": 3,
     "lambdas": (20.0, 20.0),  # a planted neuron writes 40
     "bins": 5,
+    "betas": (0.0, 1.0),
+    "taus": (0.1, 0.3),
+    "random_draws": 2,
+    "edit_draws": 2,
     "bootstrap_draws": 50,
 }
 CONFIG = QueryLocalizationConfig(**SETTINGS)

@@ -14,9 +14,12 @@ from coemerge.interventions.guard import unchanged
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.neuron_sets import coarse_sets
+from coemerge.studies.query_localization import mapping as mapping_module
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.edits import (
+    EDITS,
     SETS,
+    TUNED,
     Editor,
     choice_rows,
     chosen_settings,
@@ -25,7 +28,12 @@ from coemerge.studies.query_localization.edits import (
     split,
     tried_settings,
 )
-from coemerge.studies.query_localization.mapping import compared_sets, mapping, matched_sets
+from coemerge.studies.query_localization.mapping import (
+    compared_sets,
+    mapping,
+    matched_sets,
+    strongest,
+)
 from coemerge.studies.query_localization.maps import attribution_under, neuron_maps
 from coemerge.studies.query_localization.queries import Queries, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
@@ -51,11 +59,12 @@ def planted() -> Queries:
 
 
 def planted_sets(queries: Queries) -> Tensor:
-    """The neuron that holds each query's answer, bool [F,3,1,m]."""
-    sets = torch.zeros(len(FACTS), 3, 1, D_MLP, dtype=torch.bool)
+    """The neuron that holds each query's answer, bool [F,k,1,m]."""
+    sets = torch.zeros(len(FACTS), queries.k, 1, D_MLP, dtype=torch.bool)
+    wordings = queries.rows["template_id"].to_numpy().reshape(len(FACTS), queries.k)
     for f, fact in enumerate(queries.facts["fact_id"]):
-        for i in range(3):
-            sets[f, i, 0, planted_neurons(FACTS.index(fact), i)] = True
+        for i, wording in enumerate(wordings[f]):
+            sets[f, i, 0, planted_neurons(FACTS.index(fact), wording)] = True
     return sets
 
 
@@ -70,33 +79,37 @@ def names(sets: Tensor) -> list[str]:
 
 
 def test_sets_of_the_others_done_by_hand():
-    sets = letters("abc", "bcd", "ce")
-
-    found = compared_sets(sets, seed=0)
+    found = compared_sets(letters("abc", "bcd", "ce"))
 
     assert names(found["own"]) == ["abc", "bcd", "ce"]
     assert names(found["union"]) == ["bcde", "abce", "abcd"]
     assert names(found["intersection"]) == ["c", "c", "bc"]
-    assert [len(of) for of in names(found["random"])] == [3, 3, 2]
 
 
 def test_matched_sets_are_equally_large_and_hold_the_strongest():
-    sets = letters("abc", "bcd", "bce")
-    attribution = torch.zeros(1, 3, 1, 6)
+    sets, other = letters("abc", "bcd", "bce"), letters("def", "f", "ade")
+    attribution, of_other = torch.zeros(2, 1, 3, 1, 6)
     attribution[0, 0, 0] = torch.tensor([0.5, 0.1, 0.9, 0.0, 0.0, 0.0])
     attribution[0, 1, 0] = torch.tensor([0.0, 0.2, 0.7, 0.8, 0.0, 0.0])
     attribution[0, 2, 0] = torch.tensor([0.0, 0.3, 0.1, 0.0, 0.9, 0.0])
+    of_other[..., 3:] = torch.tensor([0.1, 0.2, 0.3])
 
-    found = matched_sets(attribution, sets, seed=0)
+    found = matched_sets(
+        attribution,
+        {**compared_sets(sets), "mismatched": other},
+        {"own": attribution, "mismatched": of_other},
+    )
 
     assert names(found["own"]) == ["ac", "cd", "be"], "credited most by the query itself"
     assert names(found["union"]) == ["de", "ce", "cd"], "by the others on average"
     assert names(found["intersection"]) == ["bc", "bc", "bc"]
-    assert [len(of) for of in names(found["random"])] == [2, 2, 2]
+    assert names(found["mismatched"]) == ["ef", "f", "de"], "by the other fact; all where few"
 
 
 def test_where_the_others_share_nothing_matched_sets_are_empty():
-    found = matched_sets(torch.ones(1, 3, 1, 6), letters("ab", "cd", "ef"), seed=0)
+    attribution = torch.ones(1, 3, 1, 6)
+
+    found = matched_sets(attribution, compared_sets(letters("ab", "cd", "ef")), {})
 
     assert all(not sets.any() for sets in found.values())
 
@@ -104,23 +117,41 @@ def test_where_the_others_share_nothing_matched_sets_are_empty():
 def test_many_matched_sets_are_equally_large_in_every_query():
     generator = torch.Generator().manual_seed(0)
     attribution = torch.rand(5, 3, 2, 40, generator=generator)
-    sets = coarse_sets(attribution, 0.4)
+    full = compared_sets(coarse_sets(attribution, 0.4))
 
-    found, full = matched_sets(attribution, sets, seed=0), compared_sets(sets, seed=0)
+    found = matched_sets(attribution, full, {"own": attribution})
 
     n = {name: of.flatten(2).sum(-1) for name, of in found.items()}
     assert n["own"].min() > 0
-    for name in ("union", "intersection", "random"):
+    for name in ("union", "intersection"):
         assert torch.equal(n[name], n["own"])
-        assert name == "random" or not (found[name] & ~full[name]).any()
-    assert torch.equal(found["random"].sum(-1), found["own"].sum(-1)), "in every layer"
+    assert not any((found[name] & ~full[name]).any() for name in found)
+
+
+def test_the_strongest_are_those_that_sorting_finds():
+    generator = torch.Generator().manual_seed(0)
+    attribution = torch.randn(4, 3, 2, 30, generator=generator)
+    sets = torch.rand(4, 3, 2, 30, generator=generator) < 0.3
+    sets[0, 0] = False
+    n = torch.randint(25, (4, 3), generator=generator)
+    n[1, 1] = 0
+
+    found = strongest(attribution, sets, n)
+
+    for f in range(4):
+        for i in range(3):
+            inside = attribution[f, i][sets[f, i]].sort(descending=True).values
+            kept = attribution[f, i][found[f, i]].sort(descending=True).values
+            assert torch.equal(kept, inside[: n[f, i]])
+    assert not (found & ~sets).any()
+    assert not strongest(attribution, sets, torch.zeros_like(n)).any()
 
 
 @pytest.fixture(scope="module")
 def mapped(planted: Queries) -> pd.DataFrame:
     model, sets = subject().model, planted_sets(planted)
     with unchanged(model, "bitwise"):
-        return mapping(model, planted, sets.float(), sets, seed=0)
+        return mapping(model, planted, sets.float(), sets, replace(ALL_KNOWN, random_draws=20))
 
 
 def effect(mapped: pd.DataFrame, facts: list[str], column: str = "delta_prob", **of) -> np.ndarray:
@@ -136,8 +167,16 @@ def test_an_answer_hangs_on_the_neuron_that_holds_it(mapped: pd.DataFrame):
     assert (effect(mapped, FACTS, "n", **own) == 3).all()
     assert (effect(mapped, FACTS, "n_neurons", **own) == 1).all()
     random = {"neurons": "random", "sizes": "full", "factor": 0.0}
-    assert effect(mapped, FACTS, **random).mean() > -0.3, "one of 20 neurons may be the one"
-    assert np.median(effect(mapped, FACTS, **random)) == pytest.approx(0, abs=1e-4)
+    assert (effect(mapped, FACTS, **random) > -0.3).all(), "of 20 draws some meet the one of 20"
+    assert effect(mapped, FACTS, **random).mean() < -1e-3
+    assert (effect(mapped, FACTS, "n_neurons", **random) == 1).all()
+    assert (effect(mapped, FACTS, "n", **random) == 3).all(), "a mean over draws, no sum"
+    mismatched = {"neurons": "mismatched", "sizes": "full", "factor": 0.0}
+    of_three = [fact for fact in FACTS if fact != "fact-3"]
+    np.testing.assert_allclose(effect(mapped, of_three, **mismatched), 0, atol=1e-4)
+    assert (effect(mapped, of_three, "n_neurons", **mismatched) == 1).all()
+    assert np.isnan(effect(mapped, ["fact-3"], **mismatched)), "alone in its relation"
+    assert effect(mapped, ["fact-3"], "n", **mismatched) == 0
     enhanced = {"neurons": "own", "sizes": "full", "factor": 2.0}
     assert (effect(mapped, FACTS, **enhanced) > 0).all()
 
@@ -155,54 +194,129 @@ def test_effects_of_empty_sets_are_undefined(mapped: pd.DataFrame):
     """Queries of an inconsistent fact share nothing: no intersection, and nothing to match."""
     none_in_common = {"neurons": "intersection", "sizes": "full", "factor": 0.0}
     assert np.isnan(effect(mapped, INCONSISTENT, **none_in_common)).all()
-    for neurons in ("own", "union", "intersection", "random"):
+    for neurons in mapping_module.NEURONS:
         matched = {"neurons": neurons, "sizes": "matched", "factor": 0.0}
         assert np.isnan(effect(mapped, INCONSISTENT, **matched)).all()
         assert (effect(mapped, INCONSISTENT, "n", **matched) == 0).all()
         assert (effect(mapped, CONSISTENT, "n_neurons", **matched) == 1).all()
 
 
-def test_attention_brings_the_planted_neurons_their_tokens(planted: Queries):
-    """Suppressed, they fire less and the answer is lost."""
-    one = subject()
-    sets = planted_sets(planted)
+KEYS = ["fact_id", "neurons", "sizes", "factor"]
 
-    found = synapses_of(one.model, planted, ALL_KNOWN)
+
+def test_random_neurons_are_drawn_several_times(planted: Queries):
+    model, sets = subject().model, planted_sets(planted)
+    sets[:, :, 0, :8] = True  # nine neurons or so, which chance meets now and then
+
+    def random(seed: int, draws: int) -> pd.DataFrame:
+        config = replace(ALL_KNOWN, seed=seed, random_draws=draws)
+        frame = mapping(model, planted, sets.float(), sets, config)
+        return frame[frame["neurons"] == "random"].set_index(KEYS)
+
+    first, second, both = random(3, 1), random(103, 1), random(3, 2)
+
+    assert first["delta_prob"].notna().all()
+    assert (first["delta_prob"] - second["delta_prob"]).abs().max() > 0.1
+    pd.testing.assert_frame_equal(both, (first + second) / 2, rtol=1e-4)
+
+
+def test_facts_in_blocks_give_what_all_at_once_do(
+    planted: Queries, monkeypatch: pytest.MonkeyPatch
+):
+    """Random neurons too."""
+    model, sets, config = subject().model, planted_sets(planted), replace(ALL_KNOWN, random_draws=2)
+    sets[:, :, 0, :8] = True
+    expected = mapping(model, planted, sets.float(), sets, config).set_index(KEYS)
+    monkeypatch.setattr(mapping_module, "_FACTS_AT_ONCE", 3)
+
+    found = mapping(model, planted, sets.float(), sets, config)
+
+    assert not found[KEYS].duplicated().any()
+    pd.testing.assert_frame_equal(found.set_index(KEYS).loc[expected.index], expected, atol=1e-4)
+
+
+def test_improbable_answers_are_left_out_of_effects(planted: Queries, mapped: pd.DataFrame):
+    sets = planted_sets(planted)
+    config = replace(ALL_KNOWN, least_probability=0.999, random_draws=1)
+    model = subject().model
+
+    found = mapping(model, planted, sets.float(), sets, config)
+    changed = synapses(model, planted, sets, synapses_of(model, planted, config), config)
+
+    assert (mapped["n"] > 0).any()
+    assert found["delta_prob"].isna().all()
+    assert (found["n"] == 0).all()
+    assert (found["n_neurons"] == mapped["n_neurons"]).all()
+    assert changed["delta_prob"].isna().all()
+    assert changed["delta_kn"].notna().all(), "of neurons, not of the answer"
+
+
+def test_attention_brings_the_planted_neurons_their_tokens(planted: Queries):
+    """Suppressed at the subject, to which most attention goes, they fire less and the answer is
+    lost; at the question, where the control is, not."""
+    one, sets = subject(), planted_sets(planted)
+    config = replace(ALL_KNOWN, alpha=0.85)
+
+    found = synapses_of(one.model, planted, config)
     with unchanged(one.model, "bitwise"):
-        frame = synapses(one.model, planted, sets, found)
+        frame = synapses(one.model, planted, sets, found, config)
 
     assert len(found["own"]) == len(found["unrelated"]) == len(planted)
     for own, unrelated in zip(found["own"], found["unrelated"], strict=True):
-        assert own.shape == unrelated.shape == (1, 2, 3)
-        assert own.sum() == unrelated.sum() > 0
+        assert own.tolist() == [[[False, True, False]] * 2]
+        assert unrelated.tolist() == [[[False, False, True]] * 2]
     keys = ["fact_id", "synapses", "factor", "rows"]
     assert len(frame) == len(frame[keys].drop_duplicates()) == 4 * 2 * 2 * 2
-    suppressed = frame[(frame["synapses"] == "own") & (frame["factor"] == 0)]
-    assert (suppressed["delta_prob"] < -0.5).all()
-    assert (suppressed[suppressed["rows"] == "raw"]["delta_kn"] < 0).all()
+    suppressed = frame[frame["factor"] == 0]
+    own, unrelated = (suppressed[suppressed["synapses"] == s] for s in ("own", "unrelated"))
+    assert (own["delta_prob"] < -0.5).all()
+    assert (own[own["rows"] == "raw"]["delta_kn"] == -1).all()
+    assert (unrelated["delta_prob"] > -0.1).all()
     assert (frame["n"] == 3).all()
+    assert (frame["n_synapses"] == 2).all()
 
 
 def editor(planted: Queries, config: QueryLocalizationConfig = ALL_KNOWN, **changes) -> Editor:
     one, sets = subject(), planted_sets(planted)
-    usual = {"model": one.model, "queries": planted, "attribution": sets.float(), "sets": sets}
+    usual = {"model": one.model, "queries": planted, "attribution": sets.float()}
     return Editor(**{**usual, "config": config, "text": one.text, **changes})
 
 
 EVERY = np.arange(len(FACTS))
-BETAS = {"erase": (0.0, 0.2), "update": (1.0, 0.3)}
+CHOSEN = {
+    ("erase", "local"): (0.0, 0.1),
+    ("erase", "global"): (0.0, 0.3),
+    ("erase", "consistent"): (0.0, 0.2),
+    ("update", "local"): (0.0, 0.2),
+    ("update", "global"): (0.0, 0.2),
+    ("update", "consistent"): (1.0, 0.3),
+}
 
 
 def test_facts_are_split_once_into_two_parts():
-    for n, n_dev in ((2, 1), (3, 1), (10, 3), (200, 60)):
-        dev, test = split(n, CONFIG)
+    for n in (2, 3, 10, 200):
+        dev, test = split([f"fact-{f}" for f in range(n)], CONFIG)
 
         assert sorted([*dev, *test]) == list(range(n))
-        assert len(dev) == n_dev
-        assert np.array_equal(dev, split(n, CONFIG)[0])
-    assert not np.array_equal(dev, split(200, replace(CONFIG, seed=1))[0])
-    assert len(split(4, replace(CONFIG, dev_share=0.99))[1]) == 1
-    assert len(split(4, replace(CONFIG, dev_share=0.0))[0]) == 1
+        assert min(len(dev), len(test)) > 0
+    assert 40 < len(dev) < 80, "of 200 about the share that was asked for"
+
+
+def test_a_fact_is_of_the_same_part_in_every_model():
+    """Whatever other facts a model knows, and in whatever order."""
+    names = np.array([f"fact-{f}" for f in range(100)])
+
+    def dev_of(names: np.ndarray, **changes) -> set[str]:
+        return set(names[split(list(names), replace(CONFIG, **changes))[0]])
+
+    every = dev_of(names)
+    assert 10 < len(every) < 50
+    assert dev_of(names[::-1]) == every
+    assert dev_of(names[20:70]) == every & set(names[20:70])
+    assert dev_of(names, seed=1) != every
+    assert dev_of(names, dev_share=0.1) < every
+    assert len(dev_of(names, dev_share=0.0)) == 1
+    assert len(dev_of(names[:4], dev_share=0.99)) == 3
 
 
 def test_an_update_wants_another_answer_of_the_relation():
@@ -224,7 +338,7 @@ def test_an_edit_of_no_neurons_does_nothing(planted: Queries, edit: str):
     """T-Q7."""
     nothing = torch.zeros(len(FACTS), 1, D_MLP, dtype=torch.bool)
 
-    found = editor(planted).scores(edit, EVERY, nothing, text=True)
+    found = editor(planted).scores(edit, EVERY, nothing, whole=True)
 
     assert (found["rel"] == 0).all()
     assert (found["gen"] == 0).all()
@@ -238,7 +352,7 @@ def test_scores_of_planted_facts(planted: Queries):
     one = editor(planted)
 
     with unchanged(one.model, "bitwise"):
-        found = neuron_edits(one, EVERY, BETAS)
+        found = neuron_edits(one, EVERY, CHOSEN)
 
     def scores(edit: str, neurons: str, facts: list[str]) -> pd.DataFrame:
         chosen = (found["edit"] == edit) & (found["neurons"] == neurons)
@@ -259,19 +373,116 @@ def test_scores_of_planted_facts(planted: Queries):
     assert (found["rel_before"] == 0).all()
     assert (found["gen_before"] == 0).all()
     assert found["ppl_change"].notna().all()
-    used = found[found["neurons"] == "consistent"].groupby("edit")[["beta", "tau"]].first()
-    assert {edit: tuple(row) for edit, row in used.iterrows()} == BETAS
-    assert found[found["neurons"] != "consistent"][["beta", "tau"]].isna().all(axis=None)
+    sizes_of = {"equal": "consistent", "mismatched": "local", "random": "local"}
+    for (edit, neurons), rows in found.groupby(["edit", "neurons"]):
+        setting = CHOSEN[edit, sizes_of.get(neurons, neurons)]
+        assert (rows[["beta", "tau"]] == setting).all(axis=None)
+    assert found["gen_new"].isna().all(), "all wordings are queries"
 
 
-def test_a_fact_without_another_answer_is_erased_but_not_updated(planted: Queries):
-    """fact-3 is alone in its relation."""
-    found = neuron_edits(editor(planted), EVERY, BETAS)
+def test_sets_are_made_with_the_settings_of_their_own(planted: Queries):
+    generator = torch.Generator().manual_seed(0)
+    attribution = torch.rand(len(FACTS), 3, 1, D_MLP, generator=generator)
+    attribution[:, :, 0, 0] = 1.0
+    config = replace(ALL_KNOWN, edit_draws=3)
+    chosen = {
+        ("erase", "local"): (0.0, 0.9),
+        ("erase", "global"): (0.0, 0.7),
+        ("erase", "consistent"): (0.5, 0.4),
+    }
+
+    seen = recorded(planted, attribution, EVERY[2:], chosen, config)
+
+    of = {name: sets for name, *sets in seen if name != "random"}
+    own, every = attribution[2:, 0], attribution[2:]
+    assert torch.equal(of["local"][0], own > 0.9)
+    assert torch.equal(of["global"][0], (every > 0.7).any(1))
+    score = every.mean(1) - 0.5 * every.std(1, correction=0)
+    assert torch.equal(of["consistent"][0], score > 0.4 * score.amax((1, 2), keepdim=True))
+    n = of["consistent"][0].sum((1, 2))
+    assert torch.equal(of["equal"][0].sum((1, 2)), n)
+    for f, equal in enumerate(of["equal"][0]):
+        assert own[f][equal].min() == own[f].flatten().sort(descending=True).values[n[f] - 1]
+    random = [sets for name, sets in seen if name == "random"]
+    assert len(random) == 3, "draws"
+    assert not torch.equal(random[0], random[1])
+    for sets in random:
+        assert torch.equal(sets.sum(-1), of["local"][0].sum(-1)), "in every layer"
+
+
+def recorded(
+    queries: Queries,
+    attribution: Tensor,
+    facts: np.ndarray,
+    settings: dict[tuple[str, str], tuple[float, float]],
+    config: QueryLocalizationConfig,
+) -> list[tuple[str, Tensor]]:
+    """(whose, sets) of every edit that is made, one kind of edit alone."""
+    seen = []
+
+    class Recording(Editor):
+        def scores(self, edit: str, facts: np.ndarray, neurons: Tensor, whole: bool):
+            seen.append(neurons)
+            return super().scores(edit, facts, neurons, whole)
+
+    neuron_edits(Recording(subject().model, queries, attribution, config), facts, settings)
+    kinds = [*SETS[:-1], *["random"] * config.edit_draws]
+    assert SETS[-1] == "random"
+    return list(zip(kinds, seen, strict=True))
+
+
+@pytest.fixture(scope="module")
+def two_of_three() -> Queries:
+    """Two queries of every planted fact; a third wording is right too."""
+    return choose_queries(subject(), CONFIG)
+
+
+def test_further_wordings_are_none_that_sets_are_made_of(two_of_three: Queries):
+    """The neurons of both queries are edited: of inconsistent facts a third wording has its own."""
+    assert [len(more) for more in two_of_three.more] == [1] * 4
+    one = editor(two_of_three, CONFIG)
+    for edit in EDITS:
+        found = one.scores(edit, EVERY, planted_sets(two_of_three).any(1), whole=True)
+
+        found = found.set_index("fact_id")
+        assert (found["gen"] == 1).all()
+        for fact in found.index:
+            assert found.loc[fact, "gen_new"] == float(fact in CONSISTENT)
+        assert (found["n_gen"] == 1).all(), "of the queries, further ones not counted"
+
+
+def test_what_is_near_is_of_the_relation_and_what_is_unrelated_of_others(planted: Queries):
+    """For fact-0 the neurons of its neighbours in r0 are erased, then those of fact-3 in r1."""
+    one = editor(planted, replace(ALL_KNOWN, unrelated=20))
+    place = {fact: f for f, fact in enumerate(planted.facts["fact_id"])}
+    sets = planted_sets(planted).any(1)
+    near, far = sets[place["fact-1"]] | sets[place["fact-2"]], sets[place["fact-3"]]
+    facts = np.full(2, place["fact-0"])
+
+    found = one.scores("erase", facts, torch.stack((near, far)), whole=True)
+
+    assert found["loc_near"].tolist() == [0, 1]
+    assert found["loc"].tolist() == [1, 0]
+    assert found["n_loc"].tolist() == [3, 3], "all queries of fact-3"
+    alone = one.scores("erase", np.array([place["fact-3"]]), far[None], whole=True)
+    assert alone["loc_near"].isna().all()
+    quick = one.scores("erase", facts, torch.stack((near, far)), whole=False)
+    assert not {"gen_new", "loc_near"} & set(quick)
+    assert quick["ppl_change"].isna().all()
+
+
+def test_facts_without_another_answer_or_another_fact_are_left_out_there(planted: Queries):
+    """fact-3 is alone in its relation: nothing to update to, and nobody's neurons to mistake."""
+    found = neuron_edits(editor(planted), EVERY, CHOSEN)
 
     counts = found.groupby(["edit", "neurons"])["fact_id"].agg(set)
     for neurons in SETS:
-        assert counts["erase", neurons] == set(FACTS)
+        missing = {"fact-3"} if neurons == "mismatched" else set()
+        assert counts["erase", neurons] == set(FACTS) - missing
         assert counts["update", neurons] == set(FACTS) - {"fact-3"}
+    mismatched = found[found["neurons"] == "mismatched"]
+    assert (mismatched["n_neurons"] == 1).all()
+    assert (mismatched["rel"] == 0).all(), "others' neurons do not hold the answer"
 
 
 def test_where_no_fact_has_another_answer_there_are_no_updates(
@@ -286,67 +497,64 @@ def test_where_no_fact_has_another_answer_there_are_no_updates(
         settings = chosen_settings(tried)
     found = neuron_edits(one, EVERY[2:], settings)
 
-    assert set(settings) == {"erase"}
+    assert set(settings) == {("erase", name) for name in TUNED}
     assert set(found["edit"]) == {"erase"}
+    assert set(found["neurons"]) == set(SETS) - {"mismatched"}
     assert {row["edit"] for row in choice_rows([tried], settings)} == {"erase"}
     assert "no dev fact allows to update" in caplog.text
 
 
-def test_random_sets_are_as_large_as_local_ones_in_every_layer(planted: Queries):
-    seen = []
-
-    class Recording(Editor):
-        def scores(self, edit: str, facts: np.ndarray, neurons: Tensor, text: bool) -> pd.DataFrame:
-            seen.append(neurons)
-            return super().scores(edit, facts, neurons, text)
-
-    sets = planted_sets(planted)
-    sets[0, 0, 0, :5] = True
-    one = subject()
-    recording = Recording(one.model, planted, sets.float(), sets, ALL_KNOWN)
-
-    neuron_edits(recording, EVERY[1:], BETAS)
-
-    local, random = (seen[SETS.index(name)] for name in ("local", "random"))
-    assert torch.equal(local, sets[1:, 0])
-    assert torch.equal(random.sum(-1), local.sum(-1))
-    assert not torch.equal(random, local)
-
-
 def test_settings_are_those_with_the_highest_mean_on_dev_facts():
+    """For every kind of edit and of tuned sets its own."""
     tried = pd.DataFrame(
         [
-            ("erase", 0.0, 0.1, 0.5), ("erase", 0.0, 0.1, 0.7), ("erase", 1.0, 0.1, 0.9),
-            ("erase", 1.0, 0.1, 0.9), ("erase", 2.0, 0.1, np.nan), ("erase", 2.0, 0.1, 0.8),
-            ("update", 0.0, 0.2, 0.4), ("update", 0.0, 0.1, 0.4), ("update", 1.0, 0.1, np.nan),
+            ("erase", "consistent", 0.0, 0.1, 0.5), ("erase", "consistent", 0.0, 0.1, 0.7),
+            ("erase", "consistent", 1.0, 0.1, 0.9), ("erase", "consistent", 1.0, 0.1, 0.9),
+            ("erase", "consistent", 2.0, 0.1, np.nan), ("erase", "consistent", 2.0, 0.1, 0.8),
+            ("erase", "local", 0.0, 0.1, 0.2), ("erase", "local", 0.0, 0.3, 0.3),
+            ("update", "consistent", 0.0, 0.2, 0.4), ("update", "consistent", 0.0, 0.1, 0.4),
+            ("update", "consistent", 1.0, 0.1, np.nan), ("update", "local", 0.0, 0.1, 0.6),
         ],
-        columns=["edit", "beta", "tau", "avg"],
+        columns=["edit", "neurons", "beta", "tau", "avg"],
     )  # fmt: skip
 
     settings = chosen_settings(tried)
     rows = choice_rows([tried.iloc[:4], tried.iloc[4:]], settings)
 
-    assert settings == {"erase": (1.0, 0.1), "update": (0.0, 0.1)}, "the smallest of equals"
-    found = {(row["edit"], row["beta"], row["tau"]): row for row in rows}
-    assert {key for key, row in found.items() if row["chosen"]} == {
-        ("erase", 1.0, 0.1),
-        ("update", 0.0, 0.1),
+    assert settings == {
+        ("erase", "consistent"): (1.0, 0.1),
+        ("erase", "local"): (0.0, 0.3),
+        ("update", "consistent"): (0.0, 0.1),
+        ("update", "local"): (0.0, 0.1),
+    }, "the smallest of equals"
+    found = {(row["edit"], row["neurons"], row["beta"], row["tau"]): row for row in rows}
+    chosen = {key for key, row in found.items() if row["chosen"]}
+    assert chosen == {(*kind, *setting) for kind, setting in settings.items()}
+    assert found["erase", "consistent", 0.0, 0.1]["avg"] == pytest.approx(0.6)
+    n = [found["erase", "consistent", beta, 0.1]["n"] for beta in (0.0, 1.0, 2.0)]
+    assert n == [2, 2, 1]
+
+
+def test_all_settings_of_all_tuned_sets_are_tried_on_dev_facts(planted: Queries):
+    tried = tried_settings(editor(planted), EVERY[1:3])
+
+    assert set(tried["fact_id"]) == {"fact-3", "fact-1"}
+    erased = tried[tried["edit"] == "erase"]
+    grids = erased.groupby("neurons")[["beta", "tau"]].apply(
+        lambda of: set(of.itertuples(False, None))
+    )
+    assert grids.to_dict() == {
+        "consistent": {(beta, tau) for beta in CONFIG.betas for tau in CONFIG.taus},
+        "local": {(0.0, tau) for tau in CONFIG.taus},
+        "global": {(0.0, tau) for tau in CONFIG.taus},
     }
-    assert found["erase", 0.0, 0.1]["avg"] == pytest.approx(0.6)
-    assert [found["erase", beta, 0.1]["n"] for beta in (0.0, 1.0, 2.0)] == [2, 2, 1]
-
-
-def test_all_settings_are_tried_on_dev_facts(planted: Queries):
-    tried = tried_settings(editor(planted), EVERY[:2])
-
-    n_settings = len(CONFIG.betas) * len(CONFIG.taus)
-    assert len(tried) == 2 * 2 * n_settings - n_settings * tried_without_update(planted)
-    assert set(tried["fact_id"]) == set(planted.facts["fact_id"][:2])
+    n_settings = sum(map(len, grids.values()))
+    assert tried.groupby(["edit", "fact_id"]).size().to_dict() == {
+        ("erase", "fact-3"): n_settings,
+        ("erase", "fact-1"): n_settings,
+        ("update", "fact-1"): n_settings,
+    }, "fact-3 has no other answer"
     assert tried["ppl_change"].isna().all(), "perplexity does not choose"
-
-
-def tried_without_update(planted: Queries) -> int:
-    return int((other_answers(planted, CONFIG.seed)[:2] < 0).sum())
 
 
 NO_SYNAPSES = torch.zeros(N_LAYERS, N_HEADS, 6, dtype=torch.bool)
