@@ -22,6 +22,7 @@ from tests.report.made_up_queries import query_tables
 
 Bounds = tuple[float, float, float]
 MADE_UP = query_tables()
+NAN = float("nan")
 NOTHING = Results(tables={}, summary=[], manifests=[], missing=[])
 
 
@@ -44,56 +45,97 @@ def plain(text: str) -> str:
     return text.replace("\u00a0", " ").replace("&#x27;", "'")
 
 
-def test_the_finding_has_the_share_its_floor_and_what_is_shared_by_other_facts():
+def test_the_finding_has_the_share_its_null_and_what_is_shared_by_other_facts():
     assert plain(query_finding(results())) == (
-        "<strong>Most facts have other neurons when asked in other words:</strong> 63.0 % [53.0, "
-        "73.0] of 60 facts are inconsistent under all localisers (static threshold), 13.5 % [3.5, "
-        "23.5] when the words of the query stay and others precede it. Published: 77 % in a far "
-        "larger model, less in GPT-2. Queries of one fact share more neurons than queries of "
-        "different facts do: some are the fact's."
+        "<strong>Queries of most facts share few neurons:</strong> 70.0 % [60.0, 80.0] of 60 facts "
+        "are inconsistent by integrated gradients (CS2 up to 0.3), 63.0 % [53.0, 73.0] by all "
+        "localisers at once; with queries of different facts 95.0 % [85.0, 100.0] (n = 60). "
+        "Published: 77 % by three localisers at once in a far larger model, less in GPT-2. CS2 of "
+        "a fact's queries beyond that of queries of other facts +0.15 [+0.12, +0.18] (n = 60), of "
+        "those with the same answer +0.07 [+0.04, +0.10] (n = 40): some neurons are the fact's own."
     )
 
 
 @pytest.mark.parametrize(
-    ("control", "bounds", "headline"),
+    ("localiser", "control", "bounds", "headline"),
     [
-        ("none", (0.3, 0.2, 0.4), "Most facts keep neurons"),
-        ("none", (0.55, 0.4, 0.7), "is open:"),
-        ("none", (0.7, float("nan"), float("nan")), "is open:"),
-        ("context", (0.6, 0.5, 0.7), "in every query, whether or not its words change:"),
+        ("joint", "none", (0.3, 0.2, 0.4), "Queries of most facts share some neurons:"),
+        ("joint", "none", (0.0, 0.0, 0.0), "Queries of most facts share some neurons:"),
+        ("joint", "none", (0.55, 0.4, 0.7), "is open:"),
+        ("joint", "none", (0.7, NAN, NAN), "is open:"),
+        ("all", "none", (0.0, 0.0, 0.0), "share few neurons:"),  # told, not judged by
+        ("joint", "context", (0.9, 0.8, 1.0), "share few neurons:"),
     ],
 )
-def test_the_headline_follows_from_intervals(control: str, bounds: Bounds, headline: str):
-    found = changed("class_shares", "share", bounds, localiser="all", control=control)
+def test_the_headline_follows_from_the_main_localiser(
+    localiser: str, control: str, bounds: Bounds, headline: str
+):
+    found = changed("class_shares", "share", bounds, localiser=localiser, control=control)
 
     assert headline in query_finding(found)
 
 
-def test_without_a_common_verdict_one_localiser_speaks():
+def test_texts_before_a_query_are_no_part_of_the_finding():
+    assert "13.5" not in query_finding(results())
+    assert "before" not in query_finding(results())
+
+
+def test_a_threshold_is_named_by_what_it_is():
+    frame = MADE_UP["class_shares"]
+    main = (frame["threshold"] == "otsu") & (frame["localiser"] == "joint")
+    main &= (frame["sets"] == "threshold") & (frame["control"] == "none")
+    told = query_finding(results(class_shares=frame.assign(main=main)))
+
+    assert "(CS2 up to 0.36, Otsu&#x27;s threshold)" in told
+    assert "static" not in told
+
+
+def test_one_localiser_alone_has_no_intersection():
     alone = MADE_UP["class_shares"].query("localiser == 'gradient' and control == 'none'")
     told = plain(query_finding(results(class_shares=alone)))
 
-    assert "70.0 % [60.0, 80.0] of 60 facts are inconsistent by one localiser" in told
-    assert "others precede it" not in told
+    assert "70.0 % [60.0, 80.0] of 60 facts are inconsistent by gradient × activation" in told
+    assert "at once;" not in told
+    assert "different facts 95" not in told
+
+
+ABOVE, AROUND, NO_INTERVAL = (0.1, 0.06, 0.14), (0.02, -0.02, 0.06), (0.1, NAN, NAN)
 
 
 @pytest.mark.parametrize(
-    ("bounds", "words"),
+    ("others", "same", "words"),
     [
-        ((0.12, 0.11, 0.13), "some are the fact's"),
-        ((0.25, 0.21, 0.29), "do not surely share more"),
-        ((0.3, 0.26, 0.34), "belongs to the relation or its wordings, not to the fact"),
+        (ABOVE, ABOVE, "some neurons are the fact's own."),
+        (ABOVE, AROUND, "as far as can be told, the answer's."),
+        (ABOVE, None, "the fact's or its answer's"),
+        (AROUND, AROUND, "as far as can be told, the relation's or its wordings'."),
+        (AROUND, None, "as far as can be told, the relation's or its wordings'."),
+        ((-0.1, -0.14, -0.06), None, "the relation's or its wordings'."),
+        (NO_INTERVAL, NO_INTERVAL, "is open."),
+        (None, AROUND, "is open."),
+        (None, None, "were not measured."),
     ],
 )
-def test_queries_of_other_facts_decide_whose_neurons_they_are(bounds: Bounds, words: str):
-    found = changed("consistency_means", "value", bounds, control="other_facts")
+def test_paired_differences_decide_whose_neurons_they_are(
+    others: Bounds | None, same: Bounds | None, words: str
+):
+    frame = MADE_UP["consistency_means"].copy()
+    for control, bounds in (("none - other_facts", others), ("none - same_answer", same)):
+        frame.loc[frame["control"] == control, ["value", "low", "high"]] = bounds or (NAN,) * 3
+    found = results(consistency_means=frame)
 
     assert words in whose(found)
     assert words in consistency_says(found)
     assert words in plain(query_finding(found))
 
 
-def test_without_that_null_it_is_said_so():
+def test_overlap_of_the_means_own_intervals_decides_nothing():
+    wide = changed("consistency_means", "value", (0.26, 0.0, 0.5), control="other_facts")
+
+    assert "the fact's own" in whose(wide)
+
+
+def test_without_nulls_it_is_said_so():
     means = MADE_UP["consistency_means"].query("control == 'none'")
     told = consistency_says(results(consistency_means=means))
 
@@ -102,27 +144,40 @@ def test_without_that_null_it_is_said_so():
     assert "Other wordings" not in told
 
 
-def test_other_texts_before_a_query_are_the_floor():
-    low = changed("consistency_means", "value", (0.28, 0.2, 0.3), control="context")
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ((-0.28, -0.31, -0.25), "Other wordings change the neurons more than"),
+        ((0.28, 0.25, 0.31), "Other wordings change the neurons less than"),
+        ((0.05, -0.01, 0.1), "may change the neurons more or less than"),
+    ],
+)
+def test_wordings_beside_other_texts_before_a_query(bounds: Bounds, words: str):
+    found = changed("consistency_means", "value", bounds, control="none - context")
 
-    assert "Other wordings change the neurons more" in consistency_says(results())
-    assert "Other wordings do not surely change" in consistency_says(low)
+    assert words in consistency_says(found)
+    assert "of the 8 facts still answered right" in consistency_says(found)
 
 
-def test_own_neurons_matter_more_only_beyond_intervals():
-    close = changed("mapping_effects", "delta_prob", (-0.58, -0.64, -0.52),
-                    neurons="intersection", cls="consistent")  # fmt: skip
+def test_own_neurons_matter_more_by_paired_differences_alone():
+    apart = "consistent facts and inconsistent facts"
+    close = changed("mapping_effects", "delta_prob", (-0.03, -0.08, 0.01),
+                    neurons="own - intersection", cls="consistent")  # fmt: skip
+    same = changed("mapping_effects", "delta_prob", (-0.62, -0.68, -0.56), neurons="intersection")
 
-    assert mapping_says(results()).endswith("for: consistent facts and inconsistent facts.")
-    assert mapping_says(close).endswith("for: inconsistent facts.")
+    assert mapping_says(results()).count(apart) == 3
+    assert f"common to the other queries: {apart};" in mapping_says(same)
+    assert "common to the other queries: inconsistent facts;" in mapping_says(close)
+    assert "less those common to the other queries −3.0 points [−8.0, +1.0]" in mapping_says(close)
 
 
 def test_undefined_effects_are_left_out():
-    empty = changed("mapping_effects", "delta_prob", (float("nan"),) * 3,
-                    neurons="intersection", cls="consistent")  # fmt: skip
+    empty = changed("mapping_effects", "delta_prob", (NAN,) * 3, neurons="own", cls="consistent")
+    no_other = changed("mapping_effects", "delta_prob", (NAN,) * 3, neurons="own - mismatched")
 
-    assert "consistent facts −62" in mapping_says(results())
+    assert mapping_says(results()).count("by own neurons") == 2
     assert mapping_says(empty).count("by own neurons") == 1
+    assert "another fact's query" not in mapping_says(no_other)
 
 
 def test_synapses_are_judged_against_unrelated_ones():
@@ -141,10 +196,20 @@ def test_synapses_are_judged_against_unrelated_ones():
         ((0.02, -0.05, 0.09), "is open"),
     ],
 )
-def test_what_many_wordings_do_follows_from_the_contrast(bounds: Bounds, words: str):
-    found = changed("wording_effects", "cs2", bounds, regime="reworded - repeated")
+def test_what_many_wordings_do_follows_from_facts_as_assigned(bounds: Bounds, words: str):
+    found = changed("wording_effects", "cs2", bounds, regime="reworded - repeated",
+                    facts="assigned")  # fmt: skip
 
     assert words in wordings_say(found)
+    assert "of known facts alone +0.26 [+0.15, +0.36], 7 facts" in wordings_say(found)
+
+
+def test_known_facts_alone_judge_nothing():
+    known = MADE_UP["wording_effects"].query("facts == 'known'")
+    told = wordings_say(results(wording_effects=known))
+
+    assert "no comparison by lot" in told
+    assert "makes" not in told
 
 
 def test_maps_without_spread_have_no_correlation():
@@ -156,8 +221,8 @@ def test_maps_without_spread_have_no_correlation():
 
 def test_controls_beside_published_values_are_those_of_the_tables():
     assert [plain(told) for told in share_controls(results())][2:4] == [
-        "gradient × activation alone: 70.0 % [60.0, 80.0]",
-        "the same wordings, each of another fact of the relation: 85.5 % [75.5, 95.5]",
+        "gradient × activation alone: 70.0 % [60.0, 80.0] (n = 60)",
+        "the same wordings, each of another fact of the relation: 85.5 % [75.5, 95.5] (n = 60)",
     ]
     assert score_controls(results())[1].startswith("update, Avg of local 71.7 % [68.7, 74.7]")
 

@@ -12,12 +12,17 @@ _MEASURES = {
     "n_neurons": ("Neurons edited", False),
     "rel": ("Edited query (Rel)", True),
     "gen": ("Fact's other queries (Gen)", True),
-    "loc": ("Unrelated queries unchanged (Loc)", True),
-    "avg": ("Mean (Avg)", True),
+    "gen_new": ("Wordings no set was made of", True),
+    "loc": ("Queries of other relations unchanged (Loc)", True),
+    "loc_near": ("Of the same relation", True),
+    "avg": ("Mean of Rel, Gen, Loc (Avg)", True),
     "ppl_change": ("Change of perplexity", True),
 }
+_FOLLOW = ("rel", "gen", "gen_new")  # which the untouched model has values of
 _HEADER = ("Edit", "Facts", "Neurons", *[words for words, _ in _MEASURES.values()], "n")
 _UNTOUCHED = "none: the untouched model"
+_TOLD = ("local", "global", "consistent", "equal", "random")  # in the sentence; the table has all
+_TUNED = ("local", "global", "consistent")  # sets whose settings are chosen
 
 
 def edit_table(results: Results) -> Html:
@@ -35,7 +40,7 @@ def _rows(frame: pd.DataFrame, edit: str, facts: str) -> Iterable[tuple[object, 
     for k, name in enumerate(name for name in EDITED if (frame["neurons"] == name).any()):
         own = frame[frame["neurons"] == name]
         found = {str(row["measure"]): row for row in own.to_dict("records")}
-        n = number(max(row["n"] for row in found.values()))
+        n = _counts(own)
         if k == 0:
             before = [_before(found.get(measure, {}), measure) for measure in _MEASURES]
             yield edit, facts, element("em", _UNTOUCHED), *before, n
@@ -48,7 +53,13 @@ def _cell(row: Row, measure: str) -> str:
 
 
 def _before(row: Row, measure: str) -> str:
-    return number(row.get("before"), _MEASURES[measure][1]) if measure in ("rel", "gen") else "–"
+    return number(row.get("before"), _MEASURES[measure][1]) if measure in _FOLLOW else "–"
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    """``42``, or ``40 to 42`` where a measure is not defined for all facts."""
+    low, high = number(int(rows["n"].min())), number(int(rows["n"].max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def score_rows(results: Results) -> pd.DataFrame:
@@ -62,47 +73,62 @@ def score_rows(results: Results) -> pd.DataFrame:
 
 
 def edits_say(results: Results) -> str:
-    """What the fact's other queries gain from more neurons, and what unrelated ones pay."""
+    """What wordings of the fact that no set was made of gain, and what others of its relation
+    pay."""
     rows = score_rows(results)
     told = []
     for cls in classes_of(rows):
         own = pick(rows, edit="erase", cls=cls)
         parts = [
             f"{name} {_pair(own[own['neurons'] == name])}"
-            for name in EDITED
+            for name in _TOLD
             if (own["neurons"] == name).any()
         ]
         if parts:
-            told.append(f"{class_name(cls)} (n = {int(own['n'].max()):,}) {', '.join(parts)}")
+            told.append(f"{class_name(cls)} (n = {_counts(own)}) {', '.join(parts)}")
     if not told:
         return ""
     return (
-        "Erasing, other queries of the fact that follow / unrelated ones that stay: "
-        f"{'; '.join(told)}."
+        "Erasing, queries in wordings that no set was made of and that follow / queries of other "
+        f"facts of the relation that stay: {'; '.join(told)}."
     )
 
 
 def _pair(rows: pd.DataFrame) -> str:
-    values = [first(pick(rows, measure=name)).get("value") for name in ("gen", "loc")]
+    values = [first(pick(rows, measure=name)).get("value") for name in ("gen_new", "loc_near")]
     return " / ".join(number(value, percent=True).removesuffix(" %") for value in values) + " %"
 
 
 def choice_says(results: Results) -> str:
-    """Which settings of consistency-aware selection were used, and of how many."""
+    """Which settings were chosen for each kind of sets, and of how many."""
     rows = results.table("consistent_choice")
     told = []
     for edit in EDITS if len(rows) else ():
         tried = pick(rows, edit=edit)
-        row = first(pick(tried, chosen=True))
-        if row:
-            told.append(
-                f"to {EDITS[edit]}, β = {number(row['beta'])} and τ = {number(row['tau'])} (mean "
-                f"{number(row['avg'], percent=True)}; best of {len(tried)} on {number(row['n'])} "
-                "dev facts)"
-            )
+        parts = [_chosen(own) for name in _TUNED if len(own := pick(tried, neurons=name))]
+        if parts := [part for part in parts if part]:
+            n = number(int(tried["n"].max()))
+            told.append(f"To {EDITS[edit]} ({n} dev facts): {'; '.join(parts)}.")
     if not told:
         return ""
     return (
-        "Consistency-aware sets hold neurons whose score, mean − β × spread over queries, exceeds "
-        f"τ of the highest: {'; '.join(told)}. Dev facts are not among those above."
+        "Local and global sets hold neurons whose attribution exceeds τ of the highest; "
+        "consistency-aware ones those whose score, mean − β × spread over queries, does. Settings "
+        "are those with the highest mean (Avg) on dev facts, which are not among those above. "
+        f"{' '.join(told)} The query's own, as many as consistency-aware, follow its setting; "
+        "those of another fact and random ones the local one."
     )
+
+
+def _chosen(tried: pd.DataFrame) -> str:
+    """Of one kind of sets; empty where none was chosen."""
+    row = first(pick(tried, chosen=True))
+    if not row:
+        return ""
+    best = f"(mean {number(row['avg'], percent=True)}, best of {len(tried)})"
+    if row["neurons"] != "consistent":
+        return f"{row['neurons']} τ = {number(row['tau'])} {best}"
+    told = f"consistency-aware β = {number(row['beta'])} and τ = {number(row['tau'])} {best}"
+    if row["beta"] == 0:
+        told += ", which is the plain mean: the spread over queries is not used"
+    return told

@@ -10,6 +10,7 @@ from coemerge.report.bars import BarStyle, grouped_bars
 from coemerge.report.plotting import legend_beside, plain_spines
 from coemerge.report.query_rows import (
     ALL,
+    ASSIGNED,
     CONTRAST,
     CONTROLS,
     LOCALISERS,
@@ -21,7 +22,13 @@ from coemerge.report.style import VARIANT_COLOURS
 from coemerge.report.violins import violins
 
 CS2 = "CS2: neurons of two or more\nqueries, of those of any"
-_COLOURS = {"none": "#0072B2", "context": "#E69F00", "other_facts": "#CC79A7", "random": "#7F7F7F"}
+_COLOURS = {
+    "none": "#0072B2",
+    "other_facts": "#CC79A7",
+    "same_answer": "#882255",
+    "context": "#E69F00",
+    "random": "#7F7F7F",
+}
 
 
 def draw_consistency(
@@ -85,9 +92,7 @@ def _placed(means: pd.DataFrame, column: str, names: list[str]) -> pd.DataFrame:
 
 def _thresholds(axes: Axes, found: dict[str, float]) -> None:
     for name, value in found.items():
-        is_static = name != OTSU
-        style = "-" if is_static else "--"
-        words = f"static threshold ({name})" if is_static else "Otsu's threshold"
+        style, words = ("--", "Otsu's threshold") if name == OTSU else ("-", f"threshold {name}")
         axes.axhline(value, color="#B2182B", linestyle=style, linewidth=1.2, zorder=1,
                      label=f"{words}: inconsistent\nup to here")  # fmt: skip
 
@@ -98,27 +103,41 @@ def _size(rows: pd.DataFrame) -> str:
 
 
 def draw_wordings(rows: pd.DataFrame) -> Figure:
-    """CS2 by how facts were shown, a group per localiser; and the causal contrast."""
+    """A line of panels for all facts as assigned and one for known facts: CS2 by how facts were
+    shown, a group per localiser; and the contrast."""
     names = [name for name in LOCALISERS if (rows["localiser"] == name).any()]
     styles = {name: BarStyle(f"shown {name}", VARIANT_COLOURS[name]) for name in REGIMES}
     styles[CONTRAST] = BarStyle("reworded − repeated", "#ABABAB")
-    figure = Figure(figsize=(4.2 + 2.6 * len(names), 3.4), layout="constrained")
-    panels = figure.subplots(1, 2, width_ratios=[3, 2])
+    kinds = [name for name in ASSIGNED if (rows["facts"] == name).any()]
+    size = (4.2 + 2.6 * len(names), 0.6 + 2.8 * len(kinds))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(kinds), 2, squeeze=False, sharey="col", width_ratios=[3, 2])
     figure.suptitle("Does training with many wordings make a fact's queries share neurons?")
-    for axes, wanted in zip(panels, (list(REGIMES), [CONTRAST]), strict=True):
-        own = rows[rows["regime"].isin(wanted)]
-        frame = own.assign(group=own["localiser"], series=own["regime"], value=own["cs2"])
-        grouped_bars(axes, frame, names, styles, numbers=False)
-        labels = [
-            f"{textwrap.fill(LOCALISERS[name], 12)}\n{_counted(own, name, wanted)}"
-            for name in names
-        ]
-        axes.set_xticklabels(labels, fontsize=8)
-        plain_spines(axes)
-    panels[0].set_ylabel(CS2)
-    panels[1].set_ylabel("difference of CS2")
-    legend_beside(figure, panels)
+    for line, kind in zip(panels, kinds, strict=True):
+        of_kind = rows[rows["facts"] == kind]
+        for axes, wanted in zip(line, (list(REGIMES), [CONTRAST]), strict=True):
+            _regimes(axes, of_kind[of_kind["regime"].isin(wanted)], names, wanted, styles)
+        line[0].set_title(ASSIGNED[kind])
+        line[0].set_ylabel(CS2)
+        line[1].set_ylabel("difference of CS2")
+    legend_beside(figure, panels.ravel())
     return figure
+
+
+def _regimes(
+    axes: Axes,
+    rows: pd.DataFrame,
+    names: list[str],
+    regimes: list[str],
+    styles: dict[str, BarStyle],
+) -> None:
+    frame = rows.assign(group=rows["localiser"], series=rows["regime"], value=rows["cs2"])
+    grouped_bars(axes, frame, names, styles, numbers=False)
+    labels = [
+        f"{textwrap.fill(LOCALISERS[name], 12)}\n{_counted(rows, name, regimes)}" for name in names
+    ]
+    axes.set_xticklabels(labels, fontsize=8)
+    plain_spines(axes)
 
 
 def _counted(rows: pd.DataFrame, localiser: str, regimes: list[str]) -> str:

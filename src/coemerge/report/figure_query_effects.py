@@ -30,8 +30,10 @@ _SYNAPSES = {
 SCORES = {
     "rel": "edited\nquery\n(Rel)",
     "gen": "fact's other\nqueries\n(Gen)",
-    "loc": "unrelated\nqueries\n(Loc)",
-    "avg": "mean\n(Avg)",
+    "gen_new": "wordings no set\nwas made of",
+    "loc": "other relations\nunchanged\n(Loc)",
+    "loc_near": "same relation\nunchanged",
+    "avg": "mean of Rel,\nGen, Loc (Avg)",
 }
 _BEFORE = "untouched model"
 _LARGE = 3.0  # changes of perplexity beyond this go on a logarithmic scale
@@ -39,11 +41,12 @@ _LARGE = 3.0  # changes of perplexity beyond this go on a logarithmic scale
 
 def draw_mapping(rows: pd.DataFrame) -> Figure:
     """ΔProb by whose neurons are changed: a line per change, a column per kind of sizes, a bar per
-    class."""
+    class; differences between these are not drawn."""
+    rows = rows[rows["neurons"].isin(NEURONS)]
     sizes = [name for name in _SIZES if (rows["sizes"] == name).any()]
     factors = [factor for factor in CHANGES if (rows["factor"] == factor).any()]
     groups = [name for name in NEURONS if (rows["neurons"] == name).any()]
-    figure = Figure(figsize=(2.6 + 4.6 * len(sizes), 1.0 + 2.7 * len(factors)),
+    figure = Figure(figsize=(2.6 + 5.0 * len(sizes), 1.0 + 2.7 * len(factors)),
                     layout="constrained")  # fmt: skip
     panels = figure.subplots(len(factors), len(sizes), squeeze=False, sharey="row")
     figure.suptitle("Do a query's own neurons matter to it more than those of the fact's others?")
@@ -83,22 +86,18 @@ def draw_synapses(rows: pd.DataFrame) -> Figure:
 
 
 def draw_edits(rows: pd.DataFrame) -> Figure:
-    """A line per edit: scores of each class, then what it costs in perplexity."""
+    """A line per edit and class: scores, and what they cost in perplexity."""
     edits = [name for name in EDITS if (rows["edit"] == name).any()]
-    classes = classes_of(rows)
-    widths = [*[3.9] * len(classes), 2.0]
-    figure = Figure(figsize=(sum(widths) + 3.6, 0.9 + 2.8 * len(edits)), layout="constrained")
-    panels = figure.subplots(len(edits), len(widths), squeeze=False,
-                             gridspec_kw={"width_ratios": widths})  # fmt: skip
+    lines = [(edit, cls) for edit in edits for cls in classes_of(rows[rows["edit"] == edit])]
+    figure = Figure(figsize=(14.2, 0.9 + 2.3 * len(lines)), layout="constrained")
+    panels = figure.subplots(len(lines), 2, squeeze=False, width_ratios=[6, 1])
     figure.suptitle("Whose neurons change a fact in all its wordings, and nothing else?")
-    for line, edit in zip(panels, edits, strict=True):
-        own = rows[rows["edit"] == edit]
-        for axes, cls in zip(line, classes, strict=False):
-            _scores(axes, own[own["cls"] == cls])
-            axes.set_title(f"{EDITS[edit]}: {CLASS_STYLES[cls].label}\n{_facts(own, cls)}")
-            axes.tick_params(labelleft=axes is line[0])
-        percent_axis(line[0], "share of queries")
-        _perplexity(line[-1], own[own["measure"] == "ppl_change"], classes)
+    for (scores, cost), (edit, cls) in zip(panels, lines, strict=True):
+        own = rows[(rows["edit"] == edit) & (rows["cls"] == cls)]
+        _scores(scores, own)
+        scores.set_title(f"{EDITS[edit]}: {CLASS_STYLES[cls].label}, {_facts(own, cls)}")
+        percent_axis(scores, "share of queries")
+        _perplexity(cost, own[own["measure"] == "ppl_change"], cls)
     legend_beside(figure, panels.ravel(), "neurons whose weights are changed")
     return figure
 
@@ -110,23 +109,22 @@ def _scores(axes: Axes, rows: pd.DataFrame) -> None:
     places = grouped_bars(axes, frame, groups, EDITED)
     for row in frame.itertuples():
         place = places.get((str(row.group), str(row.series)))
-        if place and np.isfinite(row.before) and row.group in ("rel", "gen"):
+        if place and np.isfinite(row.before) and row.group in ("rel", "gen", "gen_new"):
             tick(axes, place, float(row.before), _BEFORE)
     axes.set_xticklabels([SCORES[name] for name in groups], fontsize=8)
     axes.set_ylim(-0.03, 1.14)
     axes.set_yticks(np.linspace(0, 1, 6))
-    percent_axis(axes, "")
     plain_spines(axes)
 
 
-def _perplexity(axes: Axes, rows: pd.DataFrame, classes: list[str]) -> None:
+def _perplexity(axes: Axes, rows: pd.DataFrame, cls: str) -> None:
     frame = rows.assign(group=rows["cls"], series=rows["neurons"])
-    grouped_bars(axes, frame, classes, EDITED, numbers=False)
+    grouped_bars(axes, frame, [cls], EDITED, numbers=False)
     if len(rows) and rows["value"].max() > _LARGE:
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(bottom=min(-0.2, 1.2 * rows["low"].min()))
-    axes.set_xticklabels([cls.replace(" ", "\n") for cls in classes], fontsize=8)
-    axes.set_title("cost: change of\nperplexity")
+    axes.set_xticks([])
+    axes.set_title("change of perplexity")
     percent_axis(axes, "")
     plain_spines(axes)
 
@@ -151,7 +149,7 @@ def _facts(rows: pd.DataFrame, cls: str | None = None) -> str:
             continue
         low, high = int(own["n"].min()), int(own["n"].max())
         counted = f"{low:,}" if low == high else f"{low:,} to {high:,}"
-        total = int(own["n_total"].max()) if "n_total" in own else high
+        total = int(own["n_total"].max()) if "n_total" in own else low
         counted += f" of {total:,}" if total > low else ""
         told.append(counted if cls else f"{counted} {name}")
     return f"n = {', '.join(told)}{' facts' if cls else ''}" if told else ""

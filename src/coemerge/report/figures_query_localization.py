@@ -27,9 +27,9 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         "query_maps",
         "Neurons of two queries of a fact",
-        "Highest attribution in each group of neighbouring neurons, layers from below; one colour "
-        "scale for all panels. The fact of each class is the one whose CS2 is nearest to the "
-        "class's median.",
+        "Highest attribution, by integrated gradients, in each group of neighbouring neurons, "
+        "layers from below; one colour scale for all panels. The fact of each class is the one "
+        "whose CS2 is nearest to the class's median.",
         ("neuron_maps",),
         lambda r: map_rows(r, changed=False),
         lambda r: draw_maps(map_rows(r, changed=False)),
@@ -41,8 +41,9 @@ PICTURES: tuple[Picture, ...] = (
         "Each point is a fact (of a seed). CS2 grows with the number of "
         "queries and with the size of sets: compare with the nulls and with equally many neurons, "
         "not with other papers. Other facts: the same wordings, each of another fact of the "
-        "relation; where these are as high, neurons are the relation's. One query behind other "
-        "texts: the floor of what a wording changes.",
+        "relation; where these are as high, neurons are the relation's. Of facts with the same "
+        "answer: where these are, they are the answer's. One query behind other texts: only where "
+        "it is still answered right behind enough of them, which few facts are.",
         ("consistency", "consistency_means", "class_shares"),
         fact_rows,
         lambda r: draw_consistency(
@@ -57,7 +58,8 @@ PICTURES: tuple[Picture, ...] = (
         "Whose neurons a query needs",
         "Change of the answer's probability, (P′ − P) / P, means over facts with 95 % intervals. "
         "Large sets do more than small ones: left, all sets of a query have as many neurons as the "
-        "smallest of them, and a fact without one in common is left out.",
+        "smallest of own, union and intersection, and a fact without one in common is left out. "
+        "Another fact's: of a query in the same relation.",
         ("mapping_effects",),
         lambda r: by_class(r.table("mapping_effects"), "delta_prob"),
         lambda r: draw_mapping(by_class(r.table("mapping_effects"), "delta_prob")),
@@ -68,7 +70,8 @@ PICTURES: tuple[Picture, ...] = (
         "What attention does to a query's neurons",
         "Knowledge synapses are columns of attention with a high mean. Multiplying them changes "
         "the query's neurons (ΔKN, of their sum of sizes) and the answer. Control: as many "
-        "columns at the same relative places as in a query of another relation.",
+        "columns at the same relative places as in a query of another relation, the query's own "
+        "synapses left out.",
         ("synapse_effects",),
         lambda r: by_class(r.table("synapse_effects"), "value"),
         lambda r: draw_synapses(by_class(r.table("synapse_effects"), "value")),
@@ -87,7 +90,10 @@ PICTURES: tuple[Picture, ...] = (
         "query_edits",
         "Edits of one query's neurons, of all queries', and of those that queries share",
         "Means over facts with 95 % intervals; only queries answered right before count for Rel "
-        "and Gen. Black ticks: the untouched model. Perplexity on held-out text.",
+        "and Gen. Gen is measured on queries that global and consistency-aware sets were made of, "
+        "hence the wordings beside it. Black ticks: the untouched model. Perplexity: of questions "
+        "with option sets that training never showed, about any fact; or of the file named in "
+        "study.text.",
         ("edit_scores",),
         score_rows,
         lambda r: draw_edits(score_rows(r)),
@@ -97,7 +103,8 @@ PICTURES: tuple[Picture, ...] = (
         "query_wordings",
         "Consistency by how training showed a fact",
         "Facts of arm A8, by chance shown once, repeatedly in one wording, or in many wordings. "
-        "Right: the causal contrast. 95 % intervals.",
+        "Above: all of these facts, right or not, a contrast that chance decided. Below: known "
+        "facts alone; the regime also decides which are known. 95 % intervals.",
         ("wording_effects",),
         wording_rows,
         lambda r: draw_wordings(wording_rows(r)),

@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 from coemerge.report.markup import Html, element, interval, join
 from coemerge.report.results import Row
 
@@ -19,6 +21,15 @@ def share(row: Row) -> str:
 def change(row: Row, value: str = "value") -> str:
     """The same of a column that may be negative: ``−62.0 % [−68.0, −56.0]``."""
     return share({**row, "value": row.get(value)}).replace("-", "−")
+
+
+def difference(row: Row, value: str = "value") -> str:
+    """``+0.17 [+0.10, +0.24]`` of a row that is not in percent."""
+    middle, *bounds = [
+        f"{row[name]:+.2f}".replace("-", "−") if pd.notna(row.get(name)) else ""
+        for name in (value, "low", "high")
+    ]
+    return f"{middle} [{', '.join(bounds)}]" if middle and all(bounds) else middle or "–"
 
 
 def surely_above(row: Row, bound: float) -> bool:

@@ -1,91 +1,104 @@
 """Whether neurons are the fact's or the query's, in sentences and beside published figures; words
 that judge follow from intervals here."""
 
-import math
-
 import pandas as pd
 
-from coemerge.report.findings import finding, share, surely_less
+from coemerge.report.findings import difference, finding, share, surely_above, surely_below
 from coemerge.report.markup import Html, interval, number
 from coemerge.report.query_rows import (
     ALL,
     EDITED,
     EDITS,
     LOCALISERS,
+    OTSU,
+    beyond_row,
     fact_rows,
     first,
+    main_share,
     mean_row,
-    of_main_localiser,
     share_row,
 )
 from coemerge.report.results import Results, Row, pick
 
 _NULLS = {
     "other_facts": "the same wordings, each of another fact of the relation",
-    "context": "one query behind other texts",
+    "same_answer": "the same, of facts with the same answer",
+    "context": "one query behind other texts that leave it right",
     "random": "random sets of equal size",
 }
+_OF_OTHERS = {"other_facts": "queries of other facts", "same_answer": "those with the same answer"}
 
 
 def query_finding(results: Results) -> Html:
     """Whether most facts are inconsistent, and whether that means anything; empty without."""
-    row, under = share_row(results, ALL), "under all localisers"
-    if not row:
-        row, under = _of_one(results), "by one localiser"
+    row, others = main_share(results), main_share(results, "other_facts")
     if not row:
         return Html("")
-    floor = share_row(results, row["localiser"], "context")
-    told = f"{_share(row)} of {number(row['n'])} facts are inconsistent {under} (static threshold)"
-    if floor:
-        told += f", {_share(floor)} when the words of the query stay and others precede it"
+    by = LOCALISERS.get(row["localiser"], row["localiser"])
+    told = f"{_share(row)} of {number(row['n'])} facts are inconsistent by {by} ({cut_says(row)})"
+    if together := share_row(results, ALL):
+        told += f", {_share(together)} by all localisers at once"
+    if others:
+        told += f"; with queries of different facts {_share(others)} (n = {number(others['n'])})"
     return finding(
-        f"{_most(row, floor)}:",
+        f"{_most(row)}:",
         f"{told}.",
-        "Published: 77 % in a far larger model, less in GPT-2.",
+        "Published: 77 % by three localisers at once in a far larger model, less in GPT-2.",
         whose(results),
     )
 
 
-def _of_one(results: Results) -> Row:
-    rows = results.table("class_shares")
-    if rows.empty:
-        return {}
-    localiser = first(of_main_localiser(results, rows))["localiser"]
-    return share_row(results, localiser)
+def cut_says(row: Row) -> str:
+    """Up to which cs2 a fact of this row of ``class_shares`` is inconsistent."""
+    if row["threshold"] != OTSU:
+        return f"CS2 up to {row['threshold']}"
+    known = pd.notna(row["cut"])
+    return f"CS2 up to {number(row['cut'])}, Otsu's threshold" if known else "Otsu's thresholds"
 
 
-def _most(row: Row, floor: Row) -> str:
-    """``floor``: the same with one query behind other texts, where it was measured."""
-    if row.get("low", math.nan) > 0.5:
-        if floor and not surely_less(_valued(floor), _valued(row)):
-            return "Most facts have other neurons in every query, whether or not its words change"
-        return "Most facts have other neurons when asked in other words"
-    if row.get("high", math.nan) < 0.5:
-        return "Most facts keep neurons when asked in other words"
-    return "Whether most facts keep neurons when asked in other words is open"
+def _most(row: Row) -> str:
+    found = _valued(row)
+    if surely_above(found, 0.5):
+        return "Queries of most facts share few neurons"
+    if surely_below(found, 0.5):
+        return "Queries of most facts share some neurons"
+    return "Whether queries of most facts share neurons is open"
 
 
 def whose(results: Results) -> str:
-    """Whether shared neurons are the fact's, by queries of other facts; empty without any cs2."""
-    within, others = mean_row(results), mean_row(results, "other_facts")
-    if not within:
+    """Whether shared neurons are the fact's, by what its queries have beyond those of other facts,
+    paired by fact; empty without any cs2."""
+    if not mean_row(results):
         return ""
-    if not others:
+    found = {control: beyond_row(results, control) for control in _OF_OTHERS}
+    told = [
+        f"{words} {difference(row)} (n = {number(row['n'])})"
+        for control, words in _OF_OTHERS.items()
+        if (row := found[control])
+    ]
+    if not told:
         return (
             "Queries of other facts, which would tell neurons of facts from those of relations, "
             "were not measured."
         )
-    if surely_less(others, within):
+    owner = _owner(found["other_facts"], found["same_answer"])
+    return f"CS2 of a fact's queries beyond that of {', of '.join(told)}: {owner}."
+
+
+def _owner(others: Row, same: Row) -> str:
+    """``others``, ``same``: excess over other facts, and over those with the same answer."""
+    if surely_above(same, 0):
+        return "some neurons are the fact's own"
+    if surely_above(others, 0):
+        if same:
+            return "what is shared beyond the relation is, as far as can be told, the answer's"
         return (
-            "Queries of one fact share more neurons than queries of different facts do: some are "
-            "the fact's."
+            "some neurons are the fact's or its answer's, which facts with the same answer would "
+            "tell apart"
         )
-    if others["value"] >= within["value"]:
-        return (
-            "Queries of different facts share as many neurons: what is shared belongs to the "
-            "relation or its wordings, not to the fact."
-        )
-    return "Queries of one fact do not surely share more neurons than queries of different facts."
+    if pd.isna(others.get("low")):
+        return "whether any of these neurons are the fact's own is open"
+    return "what is shared is, as far as can be told, the relation's or its wordings'"
 
 
 def consistency_says(results: Results) -> str:
@@ -94,7 +107,7 @@ def consistency_says(results: Results) -> str:
     if not row or facts.empty:
         return ""
     nulls = [
-        f"; {words}: {_plain(null)}"
+        f"; {words}: {_plain(null)} (n = {number(null['n'])})"
         for name, words in _NULLS.items()
         if (null := mean_row(results, name))
     ]
@@ -115,12 +128,18 @@ def set_sizes(results: Results) -> str:
 
 def _beyond_context(results: Results) -> str:
     """Whether a new wording does more than new words before the same one."""
-    within, context = mean_row(results), mean_row(results, "context")
-    if not context:
+    beyond = beyond_row(results, "context")
+    if not beyond:
         return ""
-    surely = "" if surely_less(within, context) else "do not surely "
+    told = "may change the neurons more or less than"
+    if surely_below(beyond, 0):
+        told = "change the neurons more than"
+    if surely_above(beyond, 0):
+        told = "change the neurons less than"
     return (
-        f"Other wordings {surely}change the neurons more than other texts before the same query do."
+        f"Other wordings {told} other texts before the same query: CS2 between wordings less "
+        f"that between texts {difference(beyond)}, of the {number(beyond['n'])} facts still "
+        "answered right behind enough texts."
     )
 
 
@@ -131,7 +150,9 @@ def share_controls(results: Results) -> list[str]:
            if name != ALL},
         **{words: share_row(results, ALL, name) for name, words in _NULLS.items()},
     }  # fmt: skip
-    return [f"{words}: {_share(row)}" for words, row in found.items() if row]
+    return [
+        f"{words}: {_share(row)} (n = {number(row['n'])})" for words, row in found.items() if row
+    ]
 
 
 def score_controls(results: Results) -> list[str]:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from coemerge.report.figure_neuron_maps import grid_of
-from coemerge.report.findings import change, surely_less
-from coemerge.report.markup import number
+from coemerge.report.findings import change, difference, surely_below, surely_less
+from coemerge.report.markup import number, points
 from coemerge.report.query_rows import (
+    ASSIGNED,
     CLASSES,
     CONTRAST,
     LOCALISERS,
@@ -18,7 +19,13 @@ from coemerge.report.query_rows import (
     of_main_localiser,
     wording_rows,
 )
-from coemerge.report.results import Results, pick
+from coemerge.report.results import Results, Row, pick
+
+_COMPARED = {  # with the query's own neurons
+    "union": "the union of the other queries'",
+    "intersection": "those common to the other queries",
+    "mismatched": "those of another fact's query",
+}
 
 
 def maps_say(results: Results) -> str:
@@ -60,31 +67,43 @@ def changed_maps_say(results: Results) -> str:
 
 
 def mapping_says(results: Results) -> str:
-    """Suppressed own neurons beside those that the fact's other queries have in common."""
+    """What suppressing a query's own neurons does beyond suppressing others, paired by fact."""
     rows = pick(results.table("mapping_effects"), factor=0.0, sizes="matched")
     rows = by_class(rows, "delta_prob").rename(columns={"delta_prob": "value"})
-    told, stronger = [], []
-    for cls in classes_of(rows):
-        own, common, random = (
-            first(pick(rows, cls=cls, neurons=name)) for name in ("own", "intersection", "random")
-        )
-        if not own or not common:
-            continue
-        counted = f"n = {number(own['n'])} of {number(own['n_total'])}"
-        beside = f", random {change(random)}" if random else ""
-        told.append(
-            f"{class_name(cls)} {change(own)} by own neurons, {change(common)} by those common to "
-            f"the other queries{beside} ({counted})"
-        )
-        if surely_less(own, common):
-            stronger.append(class_name(cls))
-    if not told:
+    classes = [cls for cls in classes_of(rows) if _effect(rows, cls, "own")]
+    if not classes:
         return ""
-    return (
-        "Change of the answer's probability when equally many neurons are suppressed: "
-        f"{'; '.join(told)}. Own neurons surely matter more for: "
-        f"{' and '.join(stronger) or 'neither'}."
-    )
+    told = "; ".join(_own_effect(rows, cls) for cls in classes)
+    more = [
+        f"{words}: {' and '.join(surely) or 'for none'}"
+        for name, words in _COMPARED.items()
+        if (rows["neurons"] == f"own - {name}").any()
+        for surely in [[class_name(cls) for cls in classes if _matters_more(rows, cls, name)]]
+    ]
+    judged = f" Own neurons surely matter more than {'; than '.join(more)}." if more else ""
+    return f"Change of the answer's probability by equally many suppressed neurons: {told}.{judged}"
+
+
+def _effect(rows: pd.DataFrame, cls: str, neurons: str) -> Row:
+    return first(pick(rows, cls=cls, neurons=neurons))
+
+
+def _matters_more(rows: pd.DataFrame, cls: str, name: str) -> bool:
+    """Suppressed neurons that matter lower the probability: own ones must do so by more."""
+    return surely_below(_effect(rows, cls, f"own - {name}"), 0)
+
+
+def _own_effect(rows: pd.DataFrame, cls: str) -> str:
+    own, random = (_effect(rows, cls, name) for name in ("own", "random"))
+    beyond = [
+        f"{words} {points(row['value'], row['low'], row['high'])}"
+        for name, words in _COMPARED.items()
+        if (row := _effect(rows, cls, f"own - {name}"))
+    ]
+    counted = f"n = {number(own['n'])} of {number(own['n_total'])}"
+    told = f"{class_name(cls)} {change(own)} by own neurons ({counted})"
+    told += f", random {change(random)}" if random else ""
+    return told + (f", own less {', less '.join(beyond)}" if beyond else "")
 
 
 def synapses_say(results: Results) -> str:
@@ -113,18 +132,30 @@ def _beside_control(rows: pd.DataFrame) -> str:
 
 
 def wordings_say(results: Results) -> str:
-    """The contrast that chance decided: facts shown in many wordings or in one, equally often."""
-    row = first(of_main_localiser(results, pick(wording_rows(results), regime=CONTRAST)))
-    if not row:
+    """Facts shown in many wordings or in one, equally often: all as the lot assigned them, which
+    alone is judged, then known ones."""
+    found = of_main_localiser(results, pick(wording_rows(results), regime=CONTRAST))
+    assigned, known = (first(pick(found, facts=name)) for name in ASSIGNED)
+    if not assigned and not known:
         return ""
-    told = f"{row['cs2']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
-    judged = "whether wordings make a difference is open"
+    localiser = (assigned or known)["localiser"]
+    by = LOCALISERS.get(localiser, localiser)
+    told = [f"{_contrast(assigned)}: {_wordings_judged(assigned)}"] if assigned else []
+    if known:
+        told.append(
+            f"of known facts alone {_contrast(known)}, no comparison by lot, as the regime also "
+            "decides which facts are known"
+        )
+    return f"CS2 of reworded − repeated facts by {by}: {'; '.join(told)}."
+
+
+def _contrast(row: Row) -> str:
+    return f"{difference(row, 'cs2')}, {number(row['n'])} facts on the smaller side"
+
+
+def _wordings_judged(row: Row) -> str:
     if row["low"] > 0:
-        judged = "training with many wordings makes a fact's queries share more neurons"
+        return "training with many wordings makes a fact's queries share more neurons"
     if row["high"] < 0:
-        judged = "training with many wordings makes a fact's queries share fewer neurons"
-    by = LOCALISERS.get(row["localiser"], row["localiser"])
-    return (
-        f"CS2 of reworded − repeated facts by {by}: {told}, {number(row['n'])} facts on the "
-        f"smaller side: {judged}."
-    )
+        return "training with many wordings makes a fact's queries share fewer neurons"
+    return "whether wordings make a difference is open"

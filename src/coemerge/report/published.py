@@ -11,7 +11,8 @@ class Published:
     """One row of the side-by-side table.
 
     ``percent`` says that our fractions are shown in percent, as the paper shows its own;
-    ``controls`` what must stand beside our value; ``study`` the analysis that measures it.
+    ``controls`` what must stand beside our value; ``study`` the analysis that measures it;
+    ``ours`` names the rows of our summary that the value is of, empty for all of this id.
     """
 
     id: str
@@ -22,6 +23,11 @@ class Published:
     differs: str
     study: str
     percent: bool = True
+    ours: tuple[str, ...] = ()
+
+    def is_of(self, name: str) -> bool:
+        """Whether ``value`` stands beside our figure of this name, not beside a null or detail."""
+        return not self.ours or name in self.ours
 
 
 _P1_CHECKPOINTS = "OLMo-3-7B-Instruct, 105 training checkpoints, 230 facts of 5 relations, 6 tasks"
@@ -142,24 +148,27 @@ PUBLISHED: tuple[Published, ...] = (
         "share of inconsistent facts (neurons belong to the query)",
         "77 %",
         f"LLaMA3-8b, static threshold, under all three localisers; {_P3}",
-        "per localiser, their intersection, queries of different facts, one query behind other "
-        "texts, random sets",
+        "per localiser, their intersection, queries of different facts and of facts with the same "
+        "answer, one query behind other texts that leave it right (few facts), random sets",
         "Our model is far smaller (in the paper too GPT-2 has a lower share, no number at hand), "
         "two of three localisers, wordings and their number are ours, and the paper's static "
         "threshold is not known to us: the share depends on the number of queries, the size of "
         "sets and the threshold.",
         "query_localization",
+        ours=("inconsistent/all/none",),
     ),
     Published(
         "P3-b",
         "gain of consistency-aware selection over one query's / all queries' neurons",
         "8 % / 9 %",
         f"LLaMA3-8b among others, mean over edits; {_P3}",
-        "seeds, random neurons of equal number; rows for ROME and MEMIT not measured yet",
+        "seeds; the query's own neurons in equal number, those of another fact, random ones; rows "
+        "for ROME and MEMIT not measured yet",
         "The paper's weights, and whether its gains are points, are not known to us, and it "
-        "reports no variance; our model is far smaller, and settings are chosen on other facts "
-        "than those reported.",
+        "reports no variance; our model is far smaller, and settings, of all three kinds of sets, "
+        "are chosen on other facts than those reported.",
         "query_localization",
+        ours=("gain/local/both", "gain/global/both"),
     ),
     Published(
         "P4-a",

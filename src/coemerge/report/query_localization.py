@@ -17,13 +17,20 @@ _LEAD = (
     "consistent here, the others inconsistent: their neurons go with the query, and attention "
     "(knowledge synapses) may choose them."
 )
+_STUDIED = "studied"
+_REASONS = {  # why a fact is not studied
+    "not known in enough": "not answered right in enough wordings",
+    "beyond study.n_facts": "more than the number asked for (study.n_facts)",
+}
 _CAVEATS = (
     "If queries of different facts of a relation share as many neurons as queries of one fact, "
-    "these neurons are those of the relation and its wordings. Read every value beside this null.",
+    "these neurons are those of the relation and its wordings; if facts with the same answer do, "
+    "those of the answer. Read every value beside these nulls.",
     "Classes are cut out of CS2, so that Welch's t of CS2 between them is a check of the "
     "arithmetic, no evidence for two kinds of facts. Otsu's threshold finds a cut in any data.",
     "A class is that of one localiser and one threshold. Facts are those that the model answers in "
-    "enough wordings: the easy ones.",
+    "enough wordings: the easy ones. One query behind other texts is measured where these leave "
+    "the answer right, an even easier few.",
     "Neurons of a query that differ from those of another may still do the same: sets are cut at a "
     "share of the strongest neuron.",
 )
@@ -36,7 +43,21 @@ def query_localization(results: Results, directory: Path) -> Html:
     if not drawn and not tables:
         return Html("")
     told = element("ul", *[element("li", caveat) for caveat in _caveats(results)], class_="caveats")
-    return join([element("p", _LEAD), told, drawn, tables], "\n")
+    lead = " ".join(part for part in (_LEAD, _studied(results)) if part)
+    return join([element("p", lead), told, drawn, tables], "\n")
+
+
+def _studied(results: Results) -> str:
+    """How many facts were studied, and why others were not; over all seeds."""
+    rows = results.table("exclusions")
+    if rows.empty:
+        return ""
+    counts = rows.groupby("reason", sort=False)["n"].sum()
+    left_out = counts.drop(_STUDIED, errors="ignore").sort_values(ascending=False)
+    told = f"Studied: {counts.get(_STUDIED, 0):,} of {counts.sum():,} facts"
+    told += f" over {n} seeds" if (n := rows["seed"].nunique()) > 1 else ""
+    why = [f"{n:,} {_REASONS.get(reason, reason)}" for reason, n in left_out.items()]
+    return f"{told}{'; left out: ' if why else ''}{', '.join(why)}."
 
 
 def _caveats(results: Results) -> list[str]:
@@ -94,15 +115,17 @@ def _share_line(
         SETS[sets],
         LOCALISERS[localiser],
         threshold if cut == "–" else f"{cut} (Otsu)" if threshold == OTSU else cut,
-        *[_value(found[control]) for control in CONTROLS],
+        *[_value(found[control], row["n"]) for control in CONTROLS],
         f"{number(row['cs2_consistent'])} / {number(row['cs2_inconsistent'])}",
         _welch(row),
         number(row["n"]),
     )
 
 
-def _value(row: Row) -> str:
-    return share({**row, "value": row.get("share")})
+def _value(row: Row, n: int) -> str:
+    """With its number of facts where it is not ``n``."""
+    told = share({**row, "value": row.get("share")})
+    return f"{told} (n = {number(row['n'])})" if row and row["n"] != n else told
 
 
 def _welch(row: Row) -> str:

@@ -7,7 +7,7 @@ from coemerge.report.bars import BarStyle
 from coemerge.report.results import Results, Row, pick
 
 ALL = "all"
-STATIC, OTSU = "0.3", "otsu"  # thresholds of cs2: the usual one, and the one that facts suggest
+USUAL, OTSU = "0.3", "otsu"  # thresholds of cs2: ours, and the one that facts suggest
 LOCALISERS = {
     "joint": "integrated gradients",
     "single": "single neurons",
@@ -17,8 +17,9 @@ LOCALISERS = {
 SETS = {"threshold": "coarse sets", "top": "equally many neurons of every query"}
 CONTROLS = {
     "none": "queries\nof a fact",
-    "context": "one query,\nother texts\nbefore it",
     "other_facts": "queries of\nother facts",
+    "same_answer": "of facts with\nthe same\nanswer",
+    "context": "one query,\nother texts\nbefore it",
     "random": "random sets\nof equal size",
 }
 CLASSES = {"consistent": "consistent facts", "inconsistent": "inconsistent facts"}
@@ -32,16 +33,23 @@ NEURONS = {  # whose activations are changed
     "own": "the query's\nown",
     "union": "other queries',\nunion",
     "intersection": "other queries',\nintersection",
+    "mismatched": "another\nfact's",
     "random": "random",
 }
 EDITED = {  # whose outgoing weights are changed
     "local": BarStyle("of the edited query (local)", "#0072B2"),
-    "global": BarStyle("of any of the fact's queries (global)", "#E69F00"),
+    "global": BarStyle("of any of the fact's\nqueries (global)", "#E69F00"),
     "consistent": BarStyle("consistency-aware", "#009E73"),
-    "random": BarStyle("random, as many as local per layer", "#8A8A8A"),
+    "equal": BarStyle("the query's own, as many\nas consistency-aware", "#56B4E9"),
+    "mismatched": BarStyle("of another fact's query", "#CC79A7"),
+    "random": BarStyle("random, as many\nas local per layer", "#8A8A8A"),
 }
 EDITS = {"erase": "erase the fact", "update": "give it another object"}
 REGIMES = ("once", "repeated", "reworded")
+ASSIGNED = {  # which facts of the arm are compared
+    "assigned": "all facts, as the lot assigned them",
+    "known": "known facts alone, which the regime selects",
+}
 CONTRAST = "reworded - repeated"
 
 
@@ -68,17 +76,34 @@ def fact_rows(results: Results) -> pd.DataFrame:
 
 
 def mean_row(results: Results, control: str = "none", sets: str = "threshold") -> Row:
-    """Mean cs2 over all facts; empty where it was not measured."""
+    """Mean cs2 over all facts; empty where it was not measured or is not defined."""
     rows = of_main_localiser(results, results.table("consistency_means"))
-    return first(pick(rows, relation=ALL, sets=sets, control=control, measure="cs2"))
+    row = first(pick(rows, relation=ALL, sets=sets, control=control, measure="cs2"))
+    return row if pd.notna(row.get("value")) else {}
+
+
+def beyond_row(results: Results, control: str) -> Row:
+    """Mean cs2 of a fact's queries less that of the control, paired by fact; empty without."""
+    return mean_row(results, f"none - {control}")
 
 
 def share_row(results: Results, localiser: str, control: str = "none", **others: str) -> Row:
     """Share of inconsistent facts, by coarse sets and the main threshold unless told."""
-    usual = str(main_row(results).get("threshold", STATIC))
-    settings = {"threshold": usual, "sets": "threshold", **others}
+    settings = {"threshold": main_threshold(results), "sets": "threshold", **others}
     rows = results.table("class_shares")
     return first(pick(rows, localiser=localiser, control=control, **settings))
+
+
+def main_threshold(results: Results) -> str:
+    return str(main_row(results).get("threshold", USUAL))
+
+
+def main_share(results: Results, control: str = "none") -> Row:
+    """The same of the localiser that makes the classes."""
+    rows = results.table("class_shares")
+    of_one = rows[rows["localiser"] != ALL] if len(rows) else rows
+    row = first(of_main_localiser(results, of_one))
+    return share_row(results, row["localiser"], control) if row else {}
 
 
 def cuts(results: Results, sets: str) -> dict[str, float]:
@@ -86,10 +111,9 @@ def cuts(results: Results, sets: str) -> dict[str, float]:
     rows = results.table("class_shares")
     if rows.empty:
         return {}
-    usual = str(main_row(results).get("threshold", STATIC))
     rows = pick(rows[rows["localiser"] != ALL], sets=sets, control="none")
     rows = of_main_localiser(results, rows)
-    known = rows[rows["threshold"].isin([usual, OTSU]) & rows["cut"].notna()]
+    known = rows[rows["threshold"].isin([main_threshold(results), OTSU]) & rows["cut"].notna()]
     return {str(row.threshold): float(row.cut) for row in known.itertuples()}
 
 
@@ -126,11 +150,12 @@ def map_rows(results: Results, changed: bool) -> pd.DataFrame:
 
 
 def wording_rows(results: Results) -> pd.DataFrame:
-    """By coarse sets, or by what there is."""
+    """Of facts as assigned and of known ones, by coarse sets, or by what there is."""
     rows = results.table("wording_effects")
     if rows.empty:
         return rows
     known = rows[rows["cs2"].notna() & rows["regime"].isin([*REGIMES, CONTRAST])]
+    known = known[known["facts"].isin(ASSIGNED)]
     coarse = pick(known, sets="threshold")
     return coarse if len(coarse) else known
 

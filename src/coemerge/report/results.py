@@ -25,8 +25,8 @@ TABLES: dict[str, tuple[str, ...]] = {  # what the page uses, by study
     ),
     "chain_of_thought": ("cot_drops",),
     "query_localization": (
-        "consistency", "consistency_means", "class_shares", "mapping_effects", "synapse_effects",
-        "edit_scores", "consistent_choice", "wording_effects", "neuron_maps",
+        "exclusions", "consistency", "consistency_means", "class_shares", "mapping_effects",
+        "synapse_effects", "edit_scores", "consistent_choice", "wording_effects", "neuron_maps",
     ),
 }  # fmt: skip
 RUN_TABLES = ("localization", "localization_overlaps")  # what training measured, of one run

@@ -101,13 +101,11 @@ def _table(rows: list[Html]) -> Html:
 
 
 def _lines(results: Results, published: Published, own: list[Row]) -> list[Html]:
-    span = {"rowspan": str(max(1, len(own)))}
-    before = (
-        element("td", element("strong", published.id), " ", published.quantity, **span),
-        element(
-            "td", published.value, element("div", element("small", published.population)), **span
-        ),
-    )
+    """Rows that the published value is of come first, and it stands beside these alone."""
+    compared = [row for row in own if published.is_of(str(row.get("name", "")))]
+    own = [*compared, *[row for row in own if row not in compared]]
+    span = _span(len(own))
+    before = element("td", element("strong", published.id), " ", published.quantity, **span)
     after = (
         element("td", _controls(results, published), **span),
         element("td", element("small", published.differs), **span),
@@ -116,12 +114,26 @@ def _lines(results: Results, published: Published, own: list[Row]) -> list[Html]
         missing = element(
             "td", f"not among the results of {published.study}", class_="missing", colspan="4"
         )
-        return [element("tr", *before, missing, *after)]
-    own_cells = [_own_cells(row, published) for row in own]
+        return [element("tr", before, *_published_cell(published, 0), missing, *after)]
+    cells = [_own_cells(row, published) for row in own]
+    if compared:
+        cells[0] = [*_published_cell(published, len(compared)), *cells[0]]
+    if rest := own[len(compared) :]:
+        nothing = element("td", "–", **_span(len(rest)))
+        cells[len(compared)] = [nothing, *cells[len(compared)]]
     return [
-        element("tr", *before, *own_cells[0], *after),
-        *[element("tr", *cells) for cells in own_cells[1:]],
+        element("tr", before, *cells[0], *after),
+        *[element("tr", *of_row) for of_row in cells[1:]],
     ]
+
+
+def _published_cell(published: Published, n_rows: int) -> list[Html]:
+    population = element("div", element("small", published.population))
+    return [element("td", published.value, population, **_span(n_rows))]
+
+
+def _span(n_rows: int) -> dict[str, str]:
+    return {"rowspan": str(max(1, n_rows))}
 
 
 def _own_cells(row: Row, published: Published) -> list[Html]:
