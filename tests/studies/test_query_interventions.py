@@ -540,10 +540,9 @@ def test_all_settings_of_all_tuned_sets_are_tried_on_dev_facts(planted: Queries)
 
     assert set(tried["fact_id"]) == {"fact-3", "fact-1"}
     erased = tried[tried["edit"] == "erase"]
-    grids = erased.groupby("neurons")[["beta", "tau"]].apply(
-        lambda of: set(of.itertuples(False, None))
-    )
-    assert grids.to_dict() == {
+    grids = {name: set(of[["beta", "tau"]].itertuples(False, None))
+             for name, of in erased.groupby("neurons")}  # fmt: skip
+    assert grids == {
         "consistent": {(beta, tau) for beta in CONFIG.betas for tau in CONFIG.taus},
         "local": {(0.0, tau) for tau in CONFIG.taus},
         "global": {(0.0, tau) for tau in CONFIG.taus},
