@@ -35,7 +35,7 @@ def write_results(
         **code_version(analysis.root),
     }
     _write_tables(directory, tables, provenance)
-    rows = [{**row, "published": _published(row["id"])} for row in summary]
+    rows = [{**row, "published": _published(row)} for row in summary]
     write_json(directory / "summary.json", rows)
     _write_origin(analysis, sources)
 
@@ -114,8 +114,10 @@ def _write_origin(analysis: Analysis, sources: list[Source]) -> None:
         write_table(analysis.out / "tables" / "facts.parquet", "facts", columns)
 
 
-def _published(row_id: str) -> str:
-    return next((p.value for p in PUBLISHED if p.id == row_id), "")
+def _published(row: Mapping[str, Any]) -> str:
+    """Beside the figure it belongs to, not beside its nulls and details."""
+    of_id = (p for p in PUBLISHED if p.id == row["id"])
+    return next((p.value for p in of_id if p.is_of(str(row.get("name")))), "")
 
 
 def _percent(row: dict[str, Any]) -> str:
