@@ -68,7 +68,7 @@ def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
         "class_shares": [{**shares, "localiser": name} for name in ("all", *METHODS)],
         "consistency_means": [
             {**means, "localiser": "joint", "control": control}
-            for control in ("none", "other_facts", "context", "random")
+            for control in ("none", "other_facts", "same_answer", "context", "random")
         ],
         "edit_scores": [
             {"cls": "all", "measure": "avg", "edit": edit, "neurons": neurons, "value": 0.5}
@@ -124,7 +124,7 @@ def test_every_metric_it_draws_is_logged(
 def test_it_draws_whatever_those_studies_log(workspace: ws.Workspace, studies_log: Logged):
     logged = {key for key in studies_log.keys if "/" in key}
 
-    assert len(logged) == 4 + 4 + 2 * 4 + 2 * 4 * 2
+    assert len(logged) == 4 + 5 + 2 * 6 + 2 * 4 * 2
     assert logged - metric_keys(workspace) == set()
 
 

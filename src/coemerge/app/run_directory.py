@@ -153,4 +153,7 @@ def code_version(root: Path) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    return {name: version(name) for name in _PACKAGES}
+    """What a run depends on; of torch also the build (cpu, cu130), which its wheel need not say."""
+    import torch
+
+    return {**{name: version(name) for name in _PACKAGES}, "torch": str(torch.__version__)}

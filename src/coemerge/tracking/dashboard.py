@@ -18,8 +18,8 @@ Names = Sequence[str]
 Panel = wr.LinePlot | wr.BarPlot
 _FRACTION = (0, 1)
 LOCALISERS = ("joint", "single", "gradient")
-CONTROLS = ("none", "other_facts", "context", "random")
-EDITED = ("local", "global", "consistent", "random")
+CONTROLS = ("none", "other_facts", "same_answer", "context", "random")
+EDITED = ("local", "global", "consistent", "equal", "mismatched", "random")
 MASKS = ("own", "route", "other_mean", "other_worst")  # whose units are ablated while reasoning
 _MASK_MEASURES = {
     "necessity": "Drop on a mask's own fact and task",
