@@ -16,8 +16,9 @@ from functools import partial
 import torch
 from captum.attr import IntegratedGradients
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
+from benchmarks.common import random_gpt2
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
@@ -34,7 +35,7 @@ Measure = Callable[[GPT2LMHeadModel, Sequence[Sequence[int]], Sequence[Sequence[
 
 def run() -> Iterator[str]:
     for name, shape in SHAPES.items():
-        model = _model(*shape)
+        model = random_gpt2(*shape, N_VOCAB)
         for n_tokens in LENGTHS:
             yield from _compare(f"{name}, {n_tokens} tokens", model, n_tokens)
 
@@ -85,22 +86,6 @@ def _seconds(
 
 def _largest_gap(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).abs().max() / expected.abs().max())
-
-
-def _model(n_layers: int, d_model: int, d_mlp: int) -> GPT2LMHeadModel:
-    config = GPT2Config(
-        vocab_size=N_VOCAB,
-        n_positions=128,
-        n_embd=d_model,
-        n_layer=n_layers,
-        n_head=d_model // 32,
-        n_inner=d_mlp,
-        initializer_range=0.06,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 
 def _habit(

@@ -5,7 +5,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from hydra import compose, initialize_config_dir
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from coemerge.app.cli import ROOT
 from coemerge.app.schema import register
@@ -27,3 +29,20 @@ def small_dataset() -> tuple[Settings, Dataset]:
     chosen = settings(["experiment=fact_injection", f"corpus.plan.documents={{{counts}}}"])
     directory = Path(tempfile.mkdtemp(prefix="coemerge-bench-")) / "data"
     return chosen, build_dataset(chosen.dataset, directory, progress=False)
+
+
+def random_gpt2(n_layers: int, d_model: int, d_mlp: int, n_vocab: int) -> GPT2LMHeadModel:
+    """Of the shape of our models, with weights that make its answers depend on the prompt."""
+    config = GPT2Config(
+        vocab_size=n_vocab,
+        n_positions=128,
+        n_embd=d_model,
+        n_layer=n_layers,
+        n_head=d_model // 32,
+        n_inner=d_mlp,
+        initializer_range=0.06,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    torch.manual_seed(0)
+    return GPT2LMHeadModel(config).eval().requires_grad_(False)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 from torch.nn.functional import kl_div
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GPT2LMHeadModel
 
+from benchmarks.common import random_gpt2
 from coemerge.editing.keys import KeyMoment, subject_states
 from coemerge.editing.rank_one import rank_one
 from coemerge.editing.requests import Goal, Request
@@ -30,7 +31,7 @@ Edits = Callable[[Sequence[Request]], list[Tensor]]
 
 def run() -> Iterator[str]:
     for name, (n_layers, d_model, d_mlp, layer) in SHAPES.items():
-        model = _model(n_layers, d_model, d_mlp)
+        model = random_gpt2(n_layers, d_model, d_mlp, N_VOCAB)
         generator = torch.Generator().manual_seed(0)
 
         def draw(*shape: int, generator: torch.Generator = generator) -> list:
@@ -95,22 +96,6 @@ def _seconds(edits: Edits, requests: Sequence[Request]) -> float:
 def _largest_gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
     pairs = zip(found, expected, strict=True)
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
-
-
-def _model(n_layers: int, d_model: int, d_mlp: int) -> GPT2LMHeadModel:
-    config = GPT2Config(
-        vocab_size=N_VOCAB,
-        n_positions=128,
-        n_embd=d_model,
-        n_layer=n_layers,
-        n_head=d_model // 32,
-        n_inner=d_mlp,
-        initializer_range=0.06,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 
 def _habit(

@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
 
+from benchmarks.common import random_gpt2
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
@@ -33,7 +33,7 @@ CONFIGS = {
 
 
 def run() -> Iterator[str]:
-    model = _model(4, 128, 512)
+    model = random_gpt2(4, 128, 512, N_VOCAB)
     for n_tokens in LENGTHS:
         for name, config in CONFIGS.items():
             yield _compare(f"L4 d128, {n_tokens} tokens, {name}", model, config, n_tokens)
@@ -139,22 +139,6 @@ def _put(at: int, value: Tensor, x: Tensor) -> Tensor:
     new = x.clone()
     new[:, at] = value
     return new
-
-
-def _model(n_layers: int, d_model: int, d_mlp: int) -> GPT2LMHeadModel:
-    config = GPT2Config(
-        vocab_size=N_VOCAB,
-        n_positions=128,
-        n_embd=d_model,
-        n_layer=n_layers,
-        n_head=d_model // 32,
-        n_inner=d_mlp,
-        initializer_range=0.06,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    torch.manual_seed(0)
-    return GPT2LMHeadModel(config).eval().requires_grad_(False)
 
 
 if __name__ == "__main__":
