@@ -46,8 +46,8 @@ class ConsistencyRecord:
     """results/query_localization/consistency.parquet: how alike a fact's queries are.
 
     ``control``: none (k queries of the fact), other_facts (the same wordings, each of another fact
-    of the relation), same_answer (the same, two or more facts with this fact's answer), context
-    (one query behind k other texts that leave it right), random (sets of equal size).
+    of the relation), same_answer (the same, facts with this fact's answer), context (one query
+    behind k other texts that leave it right), random (sets of equal size).
     """
 
     table: ClassVar[str] = "consistency"

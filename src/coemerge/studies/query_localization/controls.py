@@ -1,6 +1,5 @@
 """What queries are compared with: those of other facts, and the same query behind other texts."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,9 @@ from coemerge.studies.query_localization.queries import Ids, Queries, Subject
 
 def of_others(queries: Queries, seed: int, same_answer: bool = False) -> np.ndarray:
     """For each query another fact's of the same relation in the same wording, [F,k]; -1 where there
-    are not enough. The facts of one fact's queries are all different; with ``same_answer``, which
-    takes only facts with the answer that the fact has, they are at least two, each
-    for k / their number queries at most, rounded up: queries of one fact share more neurons, so
-    that this control is too strict rather than too lax."""
+    are not enough. The facts of one fact's queries are all different: two queries of one fact among
+    them would share what is that fact's. ``same_answer``: only facts with the answer that the fact
+    has, else any."""
     rng = np.random.default_rng(seed)
     wording = queries.rows["template_id"].to_numpy()
     chosen = np.full((len(queries.facts), queries.k), -1)
@@ -33,8 +31,6 @@ def of_others(queries: Queries, seed: int, same_answer: bool = False) -> np.ndar
         found = np.full((queries.k, len(others)), -1)
         i, j = np.nonzero(wording[rows][:, None] == wording[at])
         found[i, place[j]] = at[j]
-        if same_answer and len(others) > 1:
-            found = np.tile(found, math.ceil(queries.k / len(others)))
         cost = np.where(found >= 0, rng.random(found.shape), queries.k)
         i, other = linear_sum_assignment(cost)
         chosen[f, i] = found[i, other]
