@@ -1,4 +1,4 @@
-"""How alike the neurons of a fact's queries are, beside three nulls (methods 5.2)."""
+"""How alike the neurons of a fact's queries are, beside nulls (methods 5.2)."""
 
 import numpy as np
 import pandas as pd

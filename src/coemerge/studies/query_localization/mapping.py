@@ -45,10 +45,14 @@ def mapping(
             values_of = {"own": values, "mismatched": attribution[other[facts]]}
             chosen = matched_sets(values, chosen, values_of)
         draws = [random_sets(chosen["own"], generator) for generator in generators[sizes]]
-        kinds = [*chosen.items(), *(("random", drawn) for drawn in draws)]
-        for (neurons, of_facts), factor in product(kinds, FACTORS):
-            frame = _changes(model, queries, facts, of_facts, factor, config.least_probability)
-            frames.append(frame.assign(neurons=neurons, sizes=sizes, factor=factor))
+        names = [*chosen, *["random"] * len(draws)]
+        stacked = torch.stack([*chosen.values(), *draws])
+        for factor in FACTORS:
+            found = _changes(model, queries, facts, stacked, factor, config.least_probability)
+            frames += [
+                frame.assign(neurons=name, sizes=sizes, factor=factor)
+                for name, frame in zip(names, found, strict=True)
+            ]
     keys = ["fact_id", "neurons", "sizes", "factor"]
     return pd.concat(frames).groupby(keys, sort=False).mean().reset_index()
 
@@ -61,28 +65,28 @@ def _generators(config: QueryLocalizationConfig) -> list[torch.Generator]:
 
 def _changes(
     model: nn.Module, queries: Queries, facts: Tensor, sets: Tensor, factor: float, least: float
-) -> pd.DataFrame:
-    """Per fact, means over the queries for which it is defined; ``sets`` [F,k,L,m] of ``facts``."""
+) -> list[pd.DataFrame]:
+    """Per kind of sets and fact, means over the queries for which it is defined; ``sets``
+    [n,F,k,L,m], n kinds for ``facts`` [F]."""
     rows = (facts[:, None] * queries.k + torch.arange(queries.k)).flatten()
     ids, answers = ([of[row] for row in rows] for of in (queries.ids, queries.answers))
-    neurons = sets.flatten(0, 1)
+    prompt = torch.arange(len(rows)).repeat(len(sets))
     found = change_of_probability(
-        model, ids, answers, neurons, torch.arange(len(ids)), factor, least=least
+        model, ids, answers, sets.flatten(0, 2), prompt, factor, least=least
     )
-    n_neurons = neurons.flatten(1).sum(1).numpy().astype(float)
-    change = np.where(n_neurons > 0, found.double().numpy(), np.nan)
-    frame = pd.DataFrame(
-        {
-            "fact_id": queries.facts["fact_id"].to_numpy()[queries.fact_of[rows]],
-            "delta_prob": change,
-            "n_neurons": n_neurons,
-        }
-    )
-    return frame.groupby("fact_id", sort=False).agg(
-        delta_prob=("delta_prob", "mean"),
-        n_neurons=("n_neurons", "mean"),
-        n=("delta_prob", "count"),
-    )
+    n_neurons = sets.flatten(3).sum(-1).flatten(1).numpy().astype(float)  # [n,F*k]
+    change = np.where(n_neurons > 0, found.double().view(len(sets), -1).numpy(), np.nan)
+    names = queries.facts["fact_id"].to_numpy()[queries.fact_of[rows]]
+    return [
+        pd.DataFrame({"fact_id": names, "delta_prob": of_kind, "n_neurons": sizes})
+        .groupby("fact_id", sort=False)
+        .agg(
+            delta_prob=("delta_prob", "mean"),
+            n_neurons=("n_neurons", "mean"),
+            n=("delta_prob", "count"),
+        )
+        for of_kind, sizes in zip(change, n_neurons, strict=True)
+    ]
 
 
 def compared_sets(sets: Tensor) -> dict[str, Tensor]:
