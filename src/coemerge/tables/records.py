@@ -10,6 +10,7 @@ from typing import ClassVar
 from coemerge.tables import co_emergence_records as co_emergence
 from coemerge.tables import dynamics_records as dynamics
 from coemerge.tables.columns import column
+from coemerge.tables.entity_relation_records import ENTITY_RELATION_RECORDS
 from coemerge.tables.localization_records import LOCALIZATION_RECORDS
 from coemerge.tables.query_localization_records import QUERY_LOCALIZATION_RECORDS
 
@@ -195,6 +196,7 @@ RECORDS: dict[str, type] = {
         co_emergence.AnswersRecord,
         *LOCALIZATION_RECORDS,
         *QUERY_LOCALIZATION_RECORDS,
+        *ENTITY_RELATION_RECORDS,
     )
 }
 

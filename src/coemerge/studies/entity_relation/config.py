@@ -1,0 +1,176 @@
+"""Settings of the study of the two sides of a fact; free of heavy imports."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from coemerge.localization.tracing_config import TracingConfig
+from coemerge.prompts.tasks import NAMING, get_task
+from coemerge.studies.shared.settings import check_lists, check_whole_numbers
+
+EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
+VALUE_KEYS = ("lr", "steps", "kl_weight", "weight_decay", "max_norm", "stop_loss")
+KEYS = {  # what a grid may name, by editor
+    "rome": VALUE_KEYS,
+    "memit": (*VALUE_KEYS, "weight"),
+    "ft": ("lr", "steps", "stop_loss"),
+    "ft_l": ("lr", "steps", "stop_loss", "max_change"),
+    "kn": ("tau", "erased", "written"),
+}
+Setting = Mapping[str, float]
+Grid = Mapping[str, Sequence[float]]
+_LEAST = {
+    "n_facts": 1,
+    "min_facts": 2,
+    "checkpoint": 0,
+    "paraphrases": 1,
+    "neighbours": 1,
+    "memit_layers": 1,
+    "key_tokens": 1,
+    "steps": 1,
+    "traced_facts": 0,
+    "wordings": 1,
+    "prefix_draws": 1,
+    "bootstrap_draws": 1,
+    "seed": 0,
+}
+
+
+@dataclass(frozen=True)
+class EntityRelationConfig:
+    """``task``: the format that asks for the object (the entity side).
+
+    ``arms``: whose facts, null for all that training showed; ``facts``: by name, null for all.
+    ``n_facts``: at most so many of each arm, relations taking turns, null for all; ``min_facts``:
+    fewer are refused. ``only_known``: facts are edited whose edited prompts the model answers right
+    on every side that their arm was shown in (of models from elsewhere, on the entity's).
+    ``checkpoint``: an optimizer step, null: the last.
+    ``paraphrases``, ``neighbours``: prompts per probe, at most. ``editors``: some of ``EDITORS``.
+    ``grids``: by editor, values to be tried of each setting; facts held out for it (``dev_share``)
+    decide. ``layers``: likewise the layers to be tried, null for where causal tracing points.
+    ``memit_layers``: how many layers MEMIT spreads over, up to that one. ``contexts``: (tokens, how
+    many) of the prefixes that a request is read behind. ``key_tokens``: of text for the second
+    moment of keys; ``text``: a file of it, null for the run's corpus. ``steps``: points of the path
+    of integrated gradients (kn).
+    ``traced_facts``: at most so many; ``wordings``: that take turns over them; ``corruptions``:
+    whose tokens get noise; ``tracing``: changes to ``TracingConfig``. ``prefix_draws``: texts tried
+    before a prompt, for the neutral control.
+    """
+
+    task: str = "completion"
+    arms: Sequence[str] | None = None
+    facts: Sequence[str] | None = None
+    n_facts: int | None = None
+    min_facts: int = 4
+    only_known: bool = True
+    checkpoint: int | None = None
+    paraphrases: int = 5
+    neighbours: int = 5
+    editors: Sequence[str] = EDITORS
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    layers: Sequence[int] | None = None
+    memit_layers: int = 3
+    dev_share: float = 0.3
+    contexts: Sequence[Sequence[int]] = ((5, 5),)
+    key_tokens: int = 100_000
+    text: str | None = None
+    steps: int = 20
+    traced_facts: int = 100
+    wordings: int = 4
+    corruptions: Sequence[str] = ("subject", "relation", "both")
+    tracing: Mapping[str, Any] = field(default_factory=dict)
+    prefix_draws: int = 20
+    bootstrap_draws: int = 10_000
+    seed: int = 0
+
+    @property
+    def tasks(self) -> tuple[str]:
+        return (self.task,)
+
+    def traced(self, corrupt: str) -> TracingConfig:
+        changes = {key: value for key, value in self.tracing.items() if value is not None}
+        return TracingConfig(**{"seed": self.seed, **changes, "corrupt": corrupt})
+
+    def settings(self, editor: str) -> list[dict[str, float]]:
+        """Those to be tried, every combination; one that changes nothing where none are named."""
+        grid = self.grids.get(editor) or {}
+        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+    def check(self) -> None:
+        """Raises ValueError naming the key."""
+        for name in ("editors", "corruptions", "contexts"):
+            if getattr(self, name) is None:
+                raise ValueError(f"study.{name}: give a list, not null")
+        check_lists(self, ("arms", "facts", "editors", "layers", "corruptions"))
+        check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
+        if not isinstance(self.only_known, bool):
+            raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
+        if not _is_number(self.dev_share) or not 0 < self.dev_share < 1:
+            raise ValueError(f"study.dev_share: must be between 0 and 1, got {self.dev_share!r}")
+        try:
+            asks = get_task(self.task).asks
+        except ValueError as error:
+            raise ValueError(f"study.task: {error}") from error
+        if asks != "object":
+            raise ValueError(f"study.task: {self.task} does not ask for the object, as completion")
+        self._check_editors()
+        self._check_tracing()
+        if self.text is not None and not Path(str(self.text)).is_file():
+            raise ValueError(f"study.text: there is no file {self.text}")
+
+    def _check_editors(self) -> None:
+        for name in (*self.editors, *self.grids):
+            if name not in EDITORS:
+                raise ValueError(f"study.editors, study.grids: {name!r} is not one of {EDITORS}")
+        if not self.editors:
+            raise ValueError(f"study.editors: name some of {', '.join(EDITORS)}")
+        for editor, grid in self.grids.items():
+            for key, values in (grid or {}).items():
+                where = f"study.grids.{editor}.{key}"
+                if key not in KEYS[editor]:
+                    raise ValueError(f"unknown key {where}; known: {', '.join(KEYS[editor])}")
+                if not isinstance(values, list | tuple) or not values:
+                    raise ValueError(f"{where}: give a list of values, such as [{values}]")
+                if not all(_is_number(value) and value >= 0 for value in values):
+                    raise ValueError(f"{where}: must be numbers, not negative, got {list(values)}")
+        for layer in self.layers if self.layers is not None else (0,):
+            if not isinstance(layer, int) or isinstance(layer, bool) or layer < 0:
+                raise ValueError(f"study.layers: must be layers from 0, got {layer!r}")
+        if self.layers is not None and not self.layers:
+            raise ValueError("study.layers: name one layer at least, or null for causal tracing")
+        for pair in self.contexts:
+            if not _is_pair(pair):
+                raise ValueError(f"study.contexts: takes pairs [tokens, how many], got {pair!r}")
+
+    def _check_tracing(self) -> None:
+        known = [f.name for f in fields(TracingConfig) if f.name != "corrupt"]
+        for key in self.tracing:
+            if key not in known:
+                raise ValueError(f"unknown key study.tracing.{key}; known: {', '.join(known)}")
+        for corrupt in self.corruptions:
+            self.traced(corrupt).check("study.tracing")
+        if "neutral" in self.corruptions:
+            raise ValueError("study.corruptions: neutral is the control, which is always there")
+        if "subject" not in self.corruptions and self.layers is None:
+            raise ValueError("study.corruptions: subject is needed where study.layers is null")
+        if not self.traced_facts and self.layers is None:
+            raise ValueError("study.traced_facts: 0 leaves nothing to choose study.layers by")
+
+
+def _is_number(value: Any) -> bool:
+    """Finite: NaN passes every comparison."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
+    )
+
+
+RELATION_TASK = NAMING
