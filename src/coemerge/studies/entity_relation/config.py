@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from coemerge.localization.tracing_config import TracingConfig
-from coemerge.prompts.tasks import NAMING, get_task
+from coemerge.prompts.tasks import get_task
 from coemerge.studies.shared.settings import check_lists, check_whole_numbers
 
 EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
@@ -172,5 +172,3 @@ def _is_pair(pair: Any) -> bool:
         and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
     )
 
-
-RELATION_TASK = NAMING
