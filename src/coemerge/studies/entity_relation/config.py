@@ -171,4 +171,3 @@ def _is_pair(pair: Any) -> bool:
         and len(pair) == 2
         and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
     )
-
