@@ -99,7 +99,7 @@ class SideTransferRecord:
     """results/entity_relation/side_transfer.parquet: how much of an edit shows on the other side.
 
     TI(e->p) = (post_ep - pre_p) / (post_pp - pre_p) of means over facts (methods 4.2). 1: as much
-    as an edit of that side, 0: nothing. NaN where edits of the probe's own side gain less than 0.02.
+    as an edit of that side, 0: nothing. NaN where edits of that side gain less than 0.02.
     """
 
     table: ClassVar[str] = "side_transfer"
