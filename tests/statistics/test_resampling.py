@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from coemerge.statistics.intervals import bootstrap_mean
-from coemerge.statistics.resampling import hierarchical_bootstrap, hierarchical_rate
+from coemerge.statistics.resampling import (
+    hierarchical_bootstrap,
+    hierarchical_rate,
+    hierarchical_sums,
+)
 from tests.tolerances import BOOTSTRAP_RELATIVE, EXACT_IN_FLOAT64
 
 CHUNKS_BYTES = 50 * 2**20  # measured 10 MB; all draws at once would take some 500
@@ -149,3 +153,28 @@ def test_truth_values_are_rates_too():
 def test_a_rate_over_nothing_is_refused():
     with pytest.raises(ValueError, match="no values"):
         hierarchical_rate([np.full((3, 2), np.nan), np.empty((0, 2))])
+
+
+def test_a_function_of_sums_is_resampled_as_a_whole() -> None:
+    """A ratio of sums, in one go, is what calling it on every resample gives."""
+    rng = np.random.default_rng(0)
+    tables = [rng.normal(1, 0.2, (30, 2)), rng.normal(2, 0.2, (20, 2))]
+    value, low, high, undefined = hierarchical_sums(tables, lambda sums: sums[:, 0] / sums[:, 1])
+    facts = np.concatenate(tables)
+    assert value == pytest.approx(facts[:, 0].sum() / facts[:, 1].sum())
+    assert low < value < high
+    assert undefined == 0
+    counted = [np.column_stack([t[:, 0], np.ones(len(t))]) for t in tables]
+    mean = hierarchical_sums(counted, lambda sums: sums[:, 0] / sums[:, 1])
+    expected = hierarchical_bootstrap([t[:, 0] for t in tables])
+    assert mean[:3] == pytest.approx((expected.mean, expected.low, expected.high), abs=0.05)
+
+
+def test_a_ratio_that_is_often_undefined_has_no_interval() -> None:
+    def ratio(sums: np.ndarray) -> np.ndarray:
+        return np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), np.nan)
+
+    value, low, high, undefined = hierarchical_sums([np.array([[1.0, 0], [1, 1]])], ratio)
+    assert value == 2
+    assert np.isnan([low, high]).all()
+    assert undefined == pytest.approx(0.25, abs=0.02)

@@ -63,6 +63,35 @@ def hierarchical_rate(
     return _ratio(tables, seed, draws)
 
 
+def hierarchical_sums(
+    tables: Sequence[np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int = 0,
+    draws: int = BOOTSTRAP_DRAWS,
+) -> tuple[float, float, float, float]:
+    """(value, low, high, share of undefined draws) of a statistic that is a function of sums over
+    facts, such as a ratio of means: ``statistic`` maps sums [B,C] to [B], NaN where undefined.
+
+    ``tables`` holds the facts [n_i, C] of each seed; resampled as in ``hierarchical_bootstrap``,
+    all draws at once. No interval for one fact, or where more than a tenth of the draws is
+    undefined. Raises ValueError without facts.
+    """
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        raise ValueError("no values to average")
+    facts = np.concatenate(tables)
+    value = float(statistic(facts.sum(axis=0)[None])[0])
+    if len(facts) == 1:
+        return value, np.nan, np.nan, float(np.isnan(value))
+    found = np.concatenate([statistic(s) for s in _resampled_sums(tables, seed, draws)])
+    defined = found[np.isfinite(found)]
+    undefined = 1 - len(defined) / len(found)
+    if undefined > 1 - _DEFINED or np.isnan(value):
+        return value, np.nan, np.nan, undefined
+    low, high = np.quantile(defined, (0.025, 0.975))
+    return value, float(low), float(high), undefined
+
+
 def _ratio(tables: Sequence[np.ndarray], seed: int, draws: int) -> Estimate:
     """Sum of the first column over that of the second; one table of facts [n_i, 2] per seed."""
     if not tables:
@@ -74,12 +103,12 @@ def _ratio(tables: Sequence[np.ndarray], seed: int, draws: int) -> Estimate:
 
 
 def _resampled_sums(tables: Sequence[np.ndarray], seed: int, draws: int) -> Iterator[np.ndarray]:
-    """Column sums of resampled tables, [draws, 2] in chunks."""
+    """Column sums of resampled tables [n_i, C], [draws, C] in chunks."""
     rng, n_seeds = np.random.default_rng(seed), len(tables)
-    at_once = max(1, _CHUNK // (n_seeds * max(len(table) for table in tables)))
+    at_once = max(1, _CHUNK // (n_seeds * max(table.size for table in tables) // 2))
     for start in range(0, draws, at_once):
         picks = rng.integers(n_seeds, size=(min(at_once, draws - start), n_seeds))
-        sums = np.zeros((len(picks), 2))
+        sums = np.zeros((len(picks), tables[0].shape[1]))
         for i, table in enumerate(tables):
             draw = np.nonzero(picks == i)[0]  # a draw comes up once per time it picks this seed
             facts = rng.integers(len(table), size=(len(draw), len(table)))

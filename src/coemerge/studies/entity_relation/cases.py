@@ -15,6 +15,7 @@ from coemerge.editing.requests import Request
 ENTITY, RELATION, REMOVAL = "entity", "relation", "removal"
 SIDES = (ENTITY, RELATION)
 PROBES = (ENTITY, RELATION, REMOVAL)
+STUDIED = "studied"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,275 @@
+"""Cases made of a data set's own prompts: which facts are edited, to what, and how they are asked.
+
+A new object is another one of the relation. The edited wording is the first that training showed;
+paraphrases are the others, those held out from training first.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from torch import Tensor, nn
+
+from coemerge.editing.counterfact_scores import CounterfactTrial
+from coemerge.editing.requests import Goal, Ids, Request
+from coemerge.prompts.pairs import Pairing
+from coemerge.prompts.tasks import NAMING
+from coemerge.scoring.forward import Question, score_prompts
+from coemerge.studies.entity_relation.cases import (
+    ENTITY,
+    RELATION,
+    REMOVAL,
+    STUDIED,
+    Case,
+    Cases,
+)
+from coemerge.studies.entity_relation.config import EntityRelationConfig
+
+log = logging.getLogger(__name__)
+NEVER_SHOWN = "A5_never"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is studied: a model, identified by ``identity``; what it may be asked
+    (``tables.records.PromptRecord``); its facts (columns fact_id, relation, arm, subject, object,
+    and how many documents showed each on its ``entity`` and ``relation_side``, NaN if unknown).
+    ``text``: token ids, for the second moment of keys. ``opening``: the token that opens a
+    document, if the prompts have one; ``separator``: what stands between two statements."""
+
+    model: nn.Module
+    identity: str
+    seed: int
+    prompts: pa.Table
+    facts: pd.DataFrame
+    pairing: Pairing
+    text: Sequence[Ids] | Tensor
+    opening: int | None = None
+    separator: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    ids: list[int]
+    subject: tuple[int, int]
+    answer: list[int]
+    text: str
+    template_id: int
+
+
+_Asked = Mapping[str, list[_Prompt]]  # by fact; the edited wording first
+
+
+def choose_cases(subject: Subject, config: EntityRelationConfig) -> Cases:
+    """Facts of the arms asked for that the model answers right (see ``config.only_known``), each
+    with its counterfactual. What is left out is counted.
+
+    Raises ValueError where fewer than ``config.min_facts`` are left, with the remedy.
+    """
+    maker = _Maker(subject, config)
+    facts = _candidates(subject.facts, config)
+    reasons = maker.reasons(facts)
+    known = facts[reasons.to_numpy() == STUDIED]
+    taken = _in_turns(known, config.n_facts)
+    reasons[known.index.difference(taken.index)] = "beyond study.n_facts"
+    counted = facts.assign(reason=reasons).groupby(["relation", "arm", "reason"])
+    counts = counted.size().rename("n").reset_index()
+    told = ", ".join(f"{n} {why}" for why, n in counts.groupby("reason")["n"].sum().items())
+    log.info("facts: %s", told)
+    if len(taken) < config.min_facts:
+        raise ValueError(
+            f"facts: {told}; the study takes {config.min_facts}: train longer, name other facts "
+            "(study.arms, study.facts), or edit what is not known (study.only_known=false)"
+        )
+    return Cases([maker.case(row) for row in taken.to_dict("records")], counts)
+
+
+def _candidates(facts: pd.DataFrame, config: EntityRelationConfig) -> pd.DataFrame:
+    chosen = facts["arm"] != NEVER_SHOWN  # what was never shown is at best guessed
+    if config.arms is not None:
+        chosen = facts["arm"].isin(config.arms)
+    if config.facts is not None:
+        chosen &= facts["fact_id"].isin(config.facts)
+    if not chosen.any():
+        raise ValueError(
+            "study.arms, study.facts: no fact is of both; there are facts of "
+            f"{', '.join(sorted(set(facts['arm'])))}"
+        )
+    return facts[chosen]
+
+
+def _in_turns(facts: pd.DataFrame, n: int | None) -> pd.DataFrame:
+    """At most ``n`` of each arm, relations taking turns."""
+    turn = facts.groupby(["arm", "relation"]).cumcount()
+    ordered = facts.iloc[turn.argsort(kind="stable")]
+    return ordered if n is None else ordered.groupby("arm").head(n)
+
+
+class _Maker:
+    """Makes cases of one model's facts."""
+
+    def __init__(self, subject: Subject, config: EntityRelationConfig) -> None:
+        self._subject, self._config = subject, config
+        self._rng = np.random.default_rng(config.seed)
+        self._facts = subject.facts.set_index("fact_id")
+        self._entity = _prompts(subject.prompts, config.task, variant=0)
+        self._pairs = _prompts(subject.prompts, NAMING, variant=0)
+        unrelated = _prompts(subject.prompts, NAMING, variant=1)
+        self._none = next((list(of[0].answer) for of in unrelated.values()), [])
+        self._new = self._new_objects()
+        self._right = {side: self._answered(asked) for side, asked in self._by_side().items()}
+
+    def _by_side(self) -> dict[str, _Asked]:
+        return {ENTITY: self._entity, RELATION: self._pairs}
+
+    def _answered(self, asked: _Asked) -> set[str]:
+        """Facts whose edited wording gets the right answer."""
+        firsts = [of_fact[0] for of_fact in asked.values()]
+        right = _is_right(self._subject.model, [(p.ids, p.answer) for p in firsts])
+        return {fact for fact, is_right in zip(asked, right, strict=True) if is_right}
+
+    def _new_objects(self) -> dict[str, str]:
+        """By fact, the object it is given: one of the relation's that starts otherwise."""
+        chosen = {}
+        for _, group in self._facts.groupby("relation", sort=False):
+            starts = {
+                obj: self._entity[fact][0].answer[0]
+                for fact, obj in group["object"].items()
+                if fact in self._entity
+            }
+            for fact, old in group["object"].items():
+                pool = [obj for obj in sorted(starts) if starts[obj] != starts.get(old)]
+                if fact in self._entity and pool:
+                    chosen[str(fact)] = str(self._rng.choice(pool))
+        return chosen
+
+    def reasons(self, facts: pd.DataFrame) -> pd.Series:
+        """Of each fact: studied, or why not."""
+        sides = {ENTITY: facts["entity"].isna() | (facts["entity"] > 0)}
+        sides[RELATION] = facts["relation_side"] > 0
+        known = np.ones(len(facts), bool)
+        if self._config.only_known:
+            for side, shown in sides.items():
+                known &= ~shown.to_numpy() | facts["fact_id"].isin(self._right[side]).to_numpy()
+            known &= ~sides[RELATION].to_numpy() | self._none_before(facts["fact_id"])
+        reason = np.select(
+            [~facts["fact_id"].isin(self._entity), ~facts["fact_id"].isin(self._new), ~known],
+            [f"not asked in {self._config.task}", "without another object", "not known"],
+            STUDIED,
+        )
+        return pd.Series(reason, facts.index)
+
+    def _none_before(self, facts: pd.Series) -> np.ndarray:
+        """Whether the subject with its new object is said to be unrelated, where that is asked."""
+        asked = [fact for fact in facts if fact in self._new and fact in self._pairs]
+        rows = [self._pair(fact, self._pairs[fact][0], self._new[fact]).ids for fact in asked]
+        right = _is_right(self._subject.model, [(ids, self._none) for ids in rows])
+        return facts.isin([f for f, is_right in zip(asked, right, strict=True) if is_right])
+
+    def case(self, row: Mapping[str, str]) -> Case:
+        fact = row["fact_id"]
+        requests, trials = {}, {}
+        requests[ENTITY], trials[ENTITY] = self._entity_side(fact)
+        if fact in self._pairs:
+            requests[RELATION], trials[RELATION], trials[REMOVAL] = self._relation_side(fact)
+        return Case(fact, row["relation"], row["arm"], requests, trials)
+
+    def _entity_side(self, fact: str) -> tuple[Request, CounterfactTrial]:
+        first, *others = self._entity[fact]
+        new = self._answer_ids(fact, self._new[fact])
+        request = Request(Goal(first.ids, first.subject, new), first.answer)
+        near = [self._entity[other][0].ids for other in self._same_object(fact, ENTITY)]
+        return request, CounterfactTrial.of(request, self._some(others), near)
+
+    def _relation_side(self, fact: str) -> tuple[Request, CounterfactTrial, CounterfactTrial]:
+        first, *others = self._pairs[fact]
+        new, name = self._new[fact], first.answer
+        given, *reworded = [self._pair(fact, prompt, new) for prompt in self._pairs[fact]]
+        request = Request(
+            goal=Goal(given.ids, given.subject, name),
+            target_true=self._none,
+            also=Goal(first.ids, first.subject, self._none),
+        )
+        near = [self._pair(s, self._pairs[s][0], new).ids for s in self._without(fact, new)]
+        added = CounterfactTrial.of(request, self._some(reworded), near)
+        kept = [self._pairs[other][0].ids for other in self._same_object(fact, RELATION)]
+        removed = CounterfactTrial(first.ids, self._some(others), kept, true=name, new=self._none)
+        return request, added, removed
+
+    def _pair(self, fact: str, prompt: _Prompt, obj: str) -> _Prompt:
+        """The prompt with another object."""
+        known = self._facts.loc[fact]
+        ids, span = self._subject.pairing.ids(prompt.text, known["subject"], known["object"], obj)
+        return _Prompt(ids, span, prompt.answer, "", prompt.template_id)
+
+    def _answer_ids(self, fact: str, obj: str) -> list[int]:
+        """As other facts are answered."""
+        relation = self._facts["relation"][fact]
+        alike = self._facts[
+            (self._facts["relation"] == relation) & (self._facts["object"] == obj)
+        ].index
+        return next(self._entity[other][0].answer for other in alike if other in self._entity)
+
+    def _some(self, prompts: Sequence[_Prompt]) -> list[list[int]]:
+        return [prompt.ids for prompt in prompts[: self._config.paraphrases]]
+
+    def _same_object(self, fact: str, side: str) -> list[str]:
+        """Other facts of the relation with its object, answered right if that is asked for."""
+        own = self._facts.loc[fact]
+        alike = (self._facts["relation"] == own["relation"]) & (
+            self._facts["object"] == own["object"]
+        )
+        return self._drawn(alike, fact, side)
+
+    def _without(self, fact: str, obj: str) -> list[str]:
+        """Facts of the relation that have another object than ``obj``."""
+        own = self._facts.loc[fact]
+        others = (self._facts["relation"] == own["relation"]) & (self._facts["object"] != obj)
+        return self._drawn(others, fact, RELATION)
+
+    def _drawn(self, alike: pd.Series, fact: str, side: str) -> list[str]:
+        pool = [
+            other
+            for other in self._facts.index[alike]
+            if other != fact
+            and other in self._by_side()[side]
+            and (other in self._right[side] or not self._config.only_known)
+        ]
+        order = self._rng.permutation(len(pool))[: self._config.neighbours]
+        return [pool[i] for i in order]
+
+
+def _prompts(prompts: pa.Table, task: str, variant: int) -> dict[str, list[_Prompt]]:
+    """By fact: the first wording that training showed, then those held out, then the others."""
+    mask = np.array(prompts["task"].to_pylist()) == task
+    mask &= prompts["variant"].to_numpy() == variant
+    frame = prompts.filter(pa.array(mask)).to_pandas()
+    frame = frame.drop_duplicates(["fact_id", "template_id"])
+    frame["held_out"] = frame["split"] == "held_out_templates"
+    found: dict[str, list[_Prompt]] = {}
+    for fact, rows in frame.sort_values("template_id").groupby("fact_id", sort=False):
+        seen = rows[~rows["held_out"]]
+        first = (seen if len(seen) else rows).index[0]
+        rest = rows.drop(first).sort_values("held_out", ascending=False, kind="stable")
+        ordered = pd.concat([rows.loc[[first]], rest]).to_dict("records")
+        found[str(fact)] = [_prompt(row) for row in ordered]
+    return found
+
+
+def _prompt(row: Mapping) -> _Prompt:
+    return _Prompt(
+        ids=[int(token) for token in row["ids"]],
+        subject=(int(row["subject_start"]), int(row["subject_stop"])),
+        answer=[int(token) for token in row["answer_ids"]],
+        text=row["text"],
+        template_id=int(row["template_id"]),
+    )
+
+
+def _is_right(model: nn.Module, asked: Sequence[tuple[Ids, Ids]]) -> np.ndarray:
+    """The answer's first token is the likeliest."""
+    questions = [Question(list(ids), list(answer), [answer[0]]) for ids, answer in asked]
+    return score_prompts(model, questions).correct.numpy() if questions else np.zeros(0, bool)
