@@ -16,15 +16,14 @@ from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.neuron_sets import coarse_sets
 from coemerge.studies.query_localization import mapping as mapping_module
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
+from coemerge.studies.query_localization.editor import Editor, other_answers
 from coemerge.studies.query_localization.edits import (
     EDITS,
     SETS,
     TUNED,
-    Editor,
     choice_rows,
     chosen_settings,
     neuron_edits,
-    other_answers,
     split,
     tried_settings,
 )

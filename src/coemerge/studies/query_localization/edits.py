@@ -4,150 +4,26 @@ queries agree on (methods 5.3, 5.5)."""
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
 from itertools import product
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from coemerge.editing.evaluation import EditScores, evaluate_edits
-from coemerge.editing.neurons import erase_each, update_each
-from coemerge.editing.trials import Trial
-from coemerge.interventions.edits import Edit
-from coemerge.localization.neuron_sets import coarse_sets, consistency_aware_set
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import random_sets
-from coemerge.studies.query_localization.controls import (
-    another_fact,
-    of_other_relations,
-    of_the_relation,
-)
+from coemerge.studies.query_localization.controls import another_fact
+from coemerge.studies.query_localization.editor import Editor, Setting
 from coemerge.studies.query_localization.mapping import strongest
-from coemerge.studies.query_localization.queries import Ids, Queries
 from coemerge.studies.shared.means import Rows
 
 log = logging.getLogger(__name__)
 EDITS = ("erase", "update")
 TUNED = ("local", "global", "consistent")
 SETS = (*TUNED, "equal", "mismatched", "random")
-Setting = tuple[float, float]  # beta, tau
 Settings = Mapping[tuple[str, str], Setting]  # of (edit, tuned sets)
-_MEASURES = ("rel", "gen", "loc", "avg", "rel_before", "gen_before", "n_gen", "n_loc", "ppl_change")
-
-
-@dataclass(frozen=True)
-class Editor:
-    """Edits of one model for the first query of facts, judged on their others, on queries of other
-    facts and on ``text``."""
-
-    model: nn.Module
-    queries: Queries
-    attribution: Tensor  # [F,k,L,m]
-    config: QueryLocalizationConfig
-    text: Tensor | None = None
-
-    @cached_property
-    def wanted(self) -> np.ndarray:
-        """See ``other_answers``."""
-        return other_answers(self.queries, self.config.seed)
-
-    @cached_property
-    def far(self) -> list[np.ndarray]:
-        """Of each fact, queries of other relations that its edits should leave alone."""
-        return of_other_relations(self.queries, self.config.unrelated, self.config.seed + 3)
-
-    @cached_property
-    def near(self) -> list[np.ndarray]:
-        """And of its own relation."""
-        return of_the_relation(self.queries, self.config.unrelated, self.config.seed + 4)
-
-    def scores(self, edit: str, facts: np.ndarray, neurons: Tensor, whole: bool) -> pd.DataFrame:
-        """``facts`` [E] with the sets to be edited, bool [E,L,m]: fact_id, n_neurons, measures.
-        ``whole``: with perplexity, and Gen and Loc on what made neither sets nor settings. Facts
-        that an update has no other answer for are left out."""
-        if edit == "update":
-            possible = self.wanted[facts] >= 0
-            facts, neurons = facts[possible], neurons[torch.as_tensor(possible)]
-        rows = facts * self.queries.k
-        old, new = self.queries.answer[rows].tolist(), self.wanted[facts].tolist()
-        if edit == "erase":
-            edits = erase_each(self.model, neurons)
-        else:
-            first, second = self.config.lambdas
-            edits = update_each(self.model, neurons, old, new, (first, second))
-        goals = new if edit == "update" else [None] * len(facts)
-        judge = partial(self._judge, edits, facts, list(zip(old, goals, strict=True)))
-        found = judge(self._neighbours, self.far, self.text if whole else None)
-        frame = self._frame(facts, neurons, found)
-        if whole:
-            beyond = judge(self.queries.more, self.near, None)
-            frame = frame.assign(gen_new=beyond.gen, loc_near=beyond.loc)
-        return frame
-
-    def _judge(
-        self,
-        edits: Sequence[Edit],
-        facts: np.ndarray,
-        goals: Sequence[tuple[int, int | None]],
-        others: Sequence[Sequence[Ids]],
-        unrelated: Sequence[np.ndarray],
-        text: Tensor | None,
-    ) -> EditScores:
-        """``goals``: old and new answer of each edit; ``others``, ``unrelated``: of each fact."""
-        trials = [
-            Trial(
-                edited=self.queries.ids[f * self.queries.k],
-                others=others[f],
-                unrelated=[self.queries.ids[row] for row in unrelated[f]],
-                answer=old,
-                wanted=new,
-            )
-            for f, (old, new) in zip(facts, goals, strict=True)
-        ]
-        return evaluate_edits(self.model, edits, trials, text)
-
-    @cached_property
-    def _neighbours(self) -> list[list[Ids]]:
-        """Of each fact, its queries but the first."""
-        k, ids = self.queries.k, self.queries.ids
-        return [ids[f * k + 1 : (f + 1) * k] for f in range(len(self.queries.facts))]
-
-    def _frame(self, facts: np.ndarray, neurons: Tensor, found: EditScores) -> pd.DataFrame:
-        measures = {name: getattr(found, name) for name in _MEASURES}
-        return pd.DataFrame(
-            {
-                "fact_id": self.queries.facts["fact_id"].to_numpy()[facts],
-                "n_neurons": neurons.flatten(1).sum(1).numpy(),
-                **measures,
-            }
-        )
-
-    def sets(self, name: str, facts: np.ndarray, setting: Setting) -> Tensor:
-        """Neurons of ``facts`` by one of the ``TUNED`` ways, bool [E,L,m]."""
-        beta, tau = setting
-        values = self.attribution[torch.as_tensor(facts)]
-        if name == "local":
-            return coarse_sets(values[:, 0], tau)
-        if name == "global":
-            return coarse_sets(values, tau).any(1)
-        return torch.stack([consistency_aware_set(of_fact, beta, tau) for of_fact in values])
-
-
-def other_answers(queries: Queries, seed: int) -> np.ndarray:
-    """For each fact the first token of another fact's answer of the same relation; -1 where all
-    answers are alike."""
-    rng = np.random.default_rng(seed)
-    answer, relation = queries.answer[:: queries.k], queries.facts["relation"].to_numpy()
-    wanted = np.full(len(answer), -1)
-    for f in range(len(answer)):
-        pool = np.unique(answer[(relation == relation[f]) & (answer != answer[f])])
-        if len(pool):
-            wanted[f] = rng.choice(pool)
-    return wanted
 
 
 def split(facts: Sequence[str], config: QueryLocalizationConfig) -> tuple[np.ndarray, np.ndarray]:

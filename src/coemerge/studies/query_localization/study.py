@@ -14,7 +14,8 @@ from coemerge.studies.query_localization.attributions import find_neurons
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import fact_consistency
 from coemerge.studies.query_localization.controls import behind_contexts
-from coemerge.studies.query_localization.edits import Editor, split, tried_settings
+from coemerge.studies.query_localization.editor import Editor
+from coemerge.studies.query_localization.edits import split, tried_settings
 from coemerge.studies.query_localization.mapping import mapping
 from coemerge.studies.query_localization.queries import Queries, Subject, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
