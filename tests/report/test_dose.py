@@ -180,3 +180,12 @@ def test_the_picture_is_the_same_every_time(tables: Path, tmp_path: Path):
     assert set(drawn) == {"dose.png", "dose.svg"}
     assert drawn["dose.png"].startswith(b"\x89PNG")
     assert drawn == pictures(tmp_path / "two")
+
+
+@pytest.mark.parametrize("task", ["relation_naming", "multihop", "cot_fitb_mcqa"])
+def test_formats_beyond_the_core_are_drawn_too(write: Write, tmp_path: Path, task: str):
+    write("acquisition", [{"fact_id": "f", "arm": "A3_dose", "task": task, "exposures": 3}])
+
+    draw_dose(tmp_path, tmp_path / "figures")
+
+    assert len(pictures(tmp_path / "figures")) == 2

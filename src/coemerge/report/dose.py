@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
-from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS, save_figure
+from coemerge.report.plotting import task_colour, task_line
+from coemerge.report.style import save_figure
 from coemerge.statistics.intervals import bootstrap_mean
 
 DOSE, ORDER, NEVER = "A3_dose", "A4_order", "A5_never"
@@ -101,9 +102,8 @@ def draw_dose(tables: Path, directory: Path) -> None:
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
         for task, curve in doses.groupby("task"):
-            colour = TASK_COLOURS[str(task)]
-            style = "--" if task in DISCRIMINATIVE else "-"
-            axes.plot(curve["dose"], curve["score"], style, color=colour, marker="o", label=task)
+            colour, line = task_colour(str(task)), task_line(str(task))
+            axes.plot(curve["dose"], curve["score"], line, color=colour, marker="o", label=task)
             axes.fill_between(curve["dose"], curve["low"], curve["high"], color=colour, alpha=0.12)
         axes.set_xscale("symlog", linthresh=1)
         axes.set_xticks(sorted(doses["dose"].unique()), sorted(doses["dose"].unique()))

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS, save_figure
+from coemerge.report.plotting import task_line
+from coemerge.report.style import TASK_COLOURS, save_figure
 from coemerge.statistics.thresholds import COMPETENT, THETA
 from coemerge.tables.views import steady_scores
 
@@ -45,8 +46,7 @@ def _draw_panel(axes: Axes, frame: pd.DataFrame, title: str) -> None:
         if rows.empty:
             continue
         curve = (rows["score"] > THETA).groupby(rows["step"]).mean()
-        style = "--" if task in DISCRIMINATIVE else "-"
-        axes.plot(curve.index, curve.to_numpy(), style, color=colour, label=task)
+        axes.plot(curve.index, curve.to_numpy(), task_line(task), color=colour, label=task)
     pairs = frame.groupby(["fact_id", "task"]).ngroups
     axes.set_title(f"{title}\n({pairs} fact-task pairs)", fontsize=9)
     axes.axhline(COMPETENT, color="grey", linewidth=0.8, linestyle=":")

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from coemerge.report.plotting import (
+    arm_colour,
     arm_label,
     error_lengths,
     legend_beside,
@@ -105,9 +106,8 @@ def draw_failure_by_window(failure: pd.DataFrame) -> Figure:
         style = {"color": colour, "fmt": marker + line}
         _window_line(left, rows, windows, f"all arms, {rule}", 0.14 * k, **style)
     usual = pick(frame, sustained=USUAL_RULE["sustained"])
-    colours = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
     for k, arm in enumerate(a for a in arms_in_order(usual["arm"]) if a != "all"):
-        style = {"color": colours[k % len(colours)], "fmt": "osv^Dd"[k % 6] + "-"}
+        style = {"color": arm_colour(arm), "fmt": "osv^Dd"[k % 6] + "-"}
         _window_line(right, pick(usual, arm=arm), windows, arm_label(arm), 0.08 * k, **style)
     for axes, title in ((left, "how long it must last"), (right, "by arm (emerged at any time)")):
         ends = ["end" if w == TO_THE_END else f"{int(w):,}" for w in windows]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from coemerge.report.style import DISCRIMINATIVE, TASK_COLOURS
+from coemerge.report.style import ARM_COLOURS, DISCRIMINATIVE, TASK_COLOURS
 
 _ARMS = {
     "all": "all arms",
@@ -21,6 +21,12 @@ _ARMS = {
     "A3_dose": "shown in one, 1 to 100 times",
     "A4_order": "shown in two, in turn",
     "A5_never": "never shown",
+    "A6_one_direction": "in one direction",
+    "A7_one_synonym": "in one synonym",
+    "A8_wordings": "once, again, or reworded",
+    "entity_only": "asked for the object alone",
+    "relation_only": "asked for the relation alone",
+    "both_sides": "asked for object and relation",
     "unknown": "exposure not known",
 }
 _SPARE_COLOURS = ("#6A4C93", "#8C6D31", "#7F7F7F", "#637939")
@@ -53,12 +59,16 @@ def arm_label(arm: str, between: str = "\n") -> str:
 
 def is_discriminative(task: str) -> bool:
     """Also of forms that reason first and then answer in such a format (``cot_fitb_mcqa``)."""
-    return task.split("_")[-1] in DISCRIMINATIVE
+    return task in DISCRIMINATIVE or task.split("_")[-1] in DISCRIMINATIVE
 
 
 def task_colour(task: str) -> str:
     spare = _SPARE_COLOURS[sum(task.encode()) % len(_SPARE_COLOURS)]
     return TASK_COLOURS.get(task, spare)
+
+
+def arm_colour(arm: str) -> str:
+    return ARM_COLOURS.get(arm, ARM_COLOURS["unknown"])
 
 
 def task_line(task: str) -> str:
