@@ -90,24 +90,42 @@ def counterfact_scores(
     Raises ValueError, before anything runs, for another number of trials than of edits, edits that
     do not fit the model, prompts or answers without tokens, and ids outside the vocabulary.
     """
-    if len(edits) != len(trials):
+    after = trial_scores(model, trials, edits, tokens_per_batch, show_progress)
+    return trial_scores(model, trials, None, tokens_per_batch, show_progress), after
+
+
+def trial_scores(
+    model: nn.Module,
+    trials: Sequence[CounterfactTrial],
+    edits: Sequence[Edit] | None,
+    tokens_per_batch: int | None = None,
+    show_progress: bool = False,
+) -> CounterfactScores:
+    """One of the two: of the untouched model where ``edits`` is None, else under each edit."""
+    if edits is not None and len(edits) != len(trials):
         raise ValueError(f"{len(edits)} edits with {len(trials)} trials: each edit needs one")
-    check_edits(ModuleMap(model), edits)
+    check_edits(ModuleMap(model), edits or ())
     _check_trials(model, trials)
     asked = list(_asked(trials))
     prompts = [prompt for _, _, prompt in asked]
     edit, kind = np.array([(e, k) for e, k, _ in asked], int).reshape(-1, 2).T
-    answers = [[getattr(trials[e], name) for e in edit] for name in ("new", "true")]
+    own = np.full(len(asked), -1) if edits is None else edit
+    shown = ("before edits" if edits is None else "under edits") if show_progress else None
     with unchanged(model):
         model.eval()
-        both = []
-        for description, own in (("before edits", np.full(len(asked), -1)), ("under edits", edit)):
-            shown = description if show_progress else None
-            new, true = (
-                _nll(model, prompts, each, edits, own, tokens_per_batch, shown) for each in answers
+        new, true = (
+            _nll(
+                model,
+                prompts,
+                [getattr(trials[e], name) for e in edit],
+                edits or (),
+                own,
+                tokens_per_batch,
+                shown,
             )
-            both.append(_scores(new, true, edit, kind, len(edits)))
-    return both[0], both[1]
+            for name in ("new", "true")
+        )
+    return _scores(new, true, edit, kind, len(trials))
 
 
 def _asked(trials: Sequence[CounterfactTrial]) -> Iterator[tuple[int, int, Ids]]:

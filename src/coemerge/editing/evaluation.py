@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from coemerge.editing.perplexity import check_text, perplexities
-from coemerge.editing.rows import read_rows
+from coemerge.editing.rows import top_tokens
 from coemerge.editing.trials import Asked, Trial
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.edits import Edit, check_edits
@@ -68,7 +68,7 @@ def evaluate_edits(
         check_text(model, text)
     with unchanged(model):
         model.eval()
-        before = _top_tokens(model, asked.queries, tokens_per_batch, show_progress)
+        before = top_tokens(model, asked.queries, tokens_per_batch, show_progress)
         asked = asked.scored(before)
         after = _after(model, edits, asked, before, tokens_per_batch, show_progress)
     rel, gen, loc = asked.scores(after, before).T
@@ -108,27 +108,5 @@ def _after(
     pairs, which = np.unique(pairs, return_inverse=True)
     edit, query = np.divmod(pairs, max(1, len(asked.queries)))  # rows of an edit stand together
     ids = [asked.queries[i] for i in query]
-    top[does] = _top_tokens(model, ids, tokens_per_batch, show_progress, edits, edit)[which]
+    top[does] = top_tokens(model, ids, tokens_per_batch, show_progress, edits, edit)[which]
     return top
-
-
-def _top_tokens(
-    model: nn.Module,
-    ids: Sequence[Sequence[int]],
-    tokens_per_batch: int | None,
-    show_progress: bool,
-    edits: Sequence[Edit] = (),
-    edit_of_row: np.ndarray | None = None,
-) -> np.ndarray:
-    """[R]; without ``edit_of_row``, of the untouched model."""
-    description = "asking" if edit_of_row is None else "asking under edits"
-    return read_rows(
-        model,
-        ids,
-        edits,
-        np.full(len(ids), -1) if edit_of_row is None else edit_of_row,
-        lambda logits, _tokens: logits[:, -1].argmax(-1),
-        n_logits=1,
-        tokens_per_batch=tokens_per_batch,
-        description=description if show_progress else None,
-    ).astype(int)

@@ -61,6 +61,29 @@ def read_rows(
     return values[np.argsort(order)]
 
 
+def top_tokens(
+    model: nn.Module,
+    ids: Sequence[Sequence[int]],
+    tokens_per_batch: int | None = None,
+    show_progress: bool = False,
+    edits: Sequence[Edit] = (),
+    edit_of_row: np.ndarray | None = None,
+) -> np.ndarray:
+    """What follows each row most probably, [R]; row r under ``edits[edit_of_row[r]]`` as in
+    ``read_rows``, without ``edit_of_row`` of the untouched model."""
+    description = "asking" if edit_of_row is None else "asking under edits"
+    return read_rows(
+        model,
+        ids,
+        edits,
+        np.full(len(ids), -1) if edit_of_row is None else edit_of_row,
+        lambda logits, _tokens: logits[:, -1].argmax(-1),
+        n_logits=1,
+        tokens_per_batch=tokens_per_batch,
+        description=description if show_progress else None,
+    ).astype(int)
+
+
 def _limits(model: nn.Module, edits: Sequence[Edit], n_logits: int) -> tuple[int, int]:
     """How many rows, and how many different edits, a batch may hold at most."""
     device = next(model.parameters()).device
