@@ -8,6 +8,7 @@ import pytest
 from coemerge.statistics.intervals import bootstrap_mean
 from coemerge.statistics.resampling import (
     hierarchical_bootstrap,
+    hierarchical_means,
     hierarchical_rate,
     hierarchical_sums,
 )
@@ -178,3 +179,32 @@ def test_a_ratio_that_is_often_undefined_has_no_interval() -> None:
     assert value == 2
     assert np.isnan([low, high]).all()
     assert undefined == pytest.approx(0.25, abs=0.02)
+
+
+def test_many_columns_are_resampled_as_each_alone():
+    rng = np.random.default_rng(0)
+    tables = [rng.normal([0, 1, 2], 1, (n, 3)) for n in (30, 20)]
+
+    found = hierarchical_means(tables, seed=4, draws=500)
+
+    for column in range(3):
+        alone = hierarchical_bootstrap([t[:, column] for t in tables], seed=4, draws=500)
+        of_column = [v[column] for v in (found.mean, found.low, found.high, found.sd, found.n)]
+        expected = [alone.mean, alone.low, alone.high, alone.sd, alone.n]
+        assert of_column == pytest.approx(expected, abs=EXACT_IN_FLOAT64)
+
+
+def test_undefined_cells_are_left_out_column_by_column():
+    nan = np.nan
+    tables = [np.array([[1, nan, nan, nan], [2, 5, nan, 3.0], [6, 5, nan, nan]]), np.empty((0, 4))]
+
+    found = hierarchical_means(tables, draws=200)
+
+    assert found.n.tolist() == [3, 2, 0, 1]
+    assert found.mean == pytest.approx([3, 5, nan, 3], nan_ok=True)
+    assert found.sd == pytest.approx([7**0.5, 0, nan, nan], nan_ok=True)
+    assert found.low[1] == found.high[1] == 5
+    assert np.isnan(found.low[2:]).all()
+    assert found.low[0] < 3 < found.high[0]
+    with pytest.raises(ValueError, match="no values"):
+        hierarchical_means([np.empty((0, 4))])

@@ -2,6 +2,7 @@
 (methods 2.11)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -92,6 +93,40 @@ def hierarchical_sums(
     return value, float(low), float(high), undefined
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnMeans:
+    """As ``Estimate``, of C columns at once, each [C]; NaN where a column has no value, and for the
+    interval and SD of a single one."""
+
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    sd: np.ndarray
+    n: np.ndarray
+
+
+def hierarchical_means(
+    tables: Sequence[np.ndarray], seed: int = 0, draws: int = BOOTSTRAP_DRAWS
+) -> ColumnMeans:
+    """Means of the columns of ``tables``, the facts [n_i, C] of each seed, with their intervals;
+    for many columns at the cost of one resampling. NaN is left out column by column, within each
+    draw too. Raises ValueError without facts."""
+    tables = [np.asarray(table, dtype=float) for table in tables if len(table)]
+    if not tables:
+        raise ValueError("no values to average")
+    counted = [np.hstack([np.where(np.isnan(t), 0, t), ~np.isnan(t)]) for t in tables]
+    facts = np.concatenate(tables)
+    n = (~np.isnan(facts)).sum(axis=0)
+    mean, low, high, sd = np.full((4, facts.shape[1]), np.nan)
+    mean[n > 0] = np.nanmean(facts[:, n > 0], axis=0)
+    sd[n > 1] = np.nanstd(facts[:, n > 1], axis=0, ddof=1)
+    total, count = np.split(np.concatenate(list(_resampled_sums(counted, seed, draws))), 2, axis=1)
+    found = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    known = (n > 1) & (np.isfinite(found).mean(axis=0) >= _DEFINED)
+    low[known], high[known] = np.nanquantile(found[:, known], (0.025, 0.975), axis=0)
+    return ColumnMeans(mean, low, high, sd, n)
+
+
 def _ratio(tables: Sequence[np.ndarray], seed: int, draws: int) -> Estimate:
     """Sum of the first column over that of the second; one table of facts [n_i, 2] per seed."""
     if not tables:
@@ -105,14 +140,16 @@ def _ratio(tables: Sequence[np.ndarray], seed: int, draws: int) -> Estimate:
 def _resampled_sums(tables: Sequence[np.ndarray], seed: int, draws: int) -> Iterator[np.ndarray]:
     """Column sums of resampled tables [n_i, C], [draws, C] in chunks."""
     rng, n_seeds = np.random.default_rng(seed), len(tables)
-    at_once = max(1, _CHUNK // (n_seeds * max(table.size for table in tables) // 2))
+    at_once = max(1, _CHUNK // (n_seeds * max(len(table) for table in tables)))
     for start in range(0, draws, at_once):
         picks = rng.integers(n_seeds, size=(min(at_once, draws - start), n_seeds))
         sums = np.zeros((len(picks), tables[0].shape[1]))
         for i, table in enumerate(tables):
             draw = np.nonzero(picks == i)[0]  # a draw comes up once per time it picks this seed
             facts = rng.integers(len(table), size=(len(draw), len(table)))
-            np.add.at(sums, draw, table[facts].sum(axis=1))
+            cells = (draw[:, None] * len(table) + facts).ravel()
+            times = np.bincount(cells, minlength=len(picks) * len(table))
+            sums += times.reshape(len(picks), len(table)) @ table.astype(float)
         yield sums
 
 
