@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from coemerge.scoring.forward import Question, score_prompts
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.queries import Ids, Queries, Subject
+from coemerge.studies.shared.contexts import behind, statement
 
 
 def of_others(queries: Queries, seed: int, same_answer: bool = False) -> np.ndarray:
@@ -97,11 +98,10 @@ def behind_contexts(
     drawn = of_other_relations(queries, config.context_draws, config.seed + 1)
     fact, prompts = [], []
     for f, others in enumerate(drawn):
-        query = _without_opening(queries.ids[f * queries.k], subject.opening)
         for other in others:
-            text = [*queries.ids[other], *queries.answers[other], *subject.separator]
+            text = statement(queries.ids[other], queries.answers[other], subject.separator)
             fact.append(f)
-            prompts.append([*text, *query])
+            prompts.append(behind(text, queries.ids[f * queries.k], subject.opening))
     answers = [queries.answers[f * queries.k] for f in fact]
     asked = [
         Question(ids, answer, [answer[0]]) for ids, answer in zip(prompts, answers, strict=True)
@@ -113,8 +113,3 @@ def behind_contexts(
     kept = frame.groupby("fact").head(queries.k)
     kept = kept[kept.groupby("fact")["row"].transform("size") == queries.k]
     return Contexts(kept["fact"].to_numpy()[:: queries.k], [prompts[row] for row in kept["row"]])
-
-
-def _without_opening(ids: Ids, opening: int | None) -> Ids:
-    """Without the token that opens a document, which the text before it has."""
-    return ids[1:] if ids[0] == opening else ids
