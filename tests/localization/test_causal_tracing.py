@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from benchmarks.tracing import plain_effects
 from coemerge.interventions.sites import Site
 from coemerge.localization import causal_tracing
-from coemerge.localization.causal_tracing import trace
+from coemerge.localization.causal_tracing import total_effects, trace
 from coemerge.localization.restored_runs import CorruptedRuns, Segments
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_noise import draw_noise, noise_scale
@@ -292,6 +292,34 @@ def test_the_model_is_left_as_found_amid_training(monkeypatch):
     assert all(torch.equal(p, value) for p, value in values.items())
     assert (n_hooks(model), model.config._attn_implementation) == (0, "sdpa")
     assert not any("forward" in block.__dict__ for block in model.transformer.h)
+
+
+def test_total_effects_alone_are_those_of_tracing(monkeypatch):
+    """Prompts of one length share their passes, whatever is corrupted in them."""
+    model = shared_model("gpt2")
+    prompts = [
+        prompt_of(model, ids, subject)
+        for ids, subject in [(IDS, (2, 4)), (IDS[:6], (0, 2)), (IDS[::-1], (3, 7)), (IDS, (1, 2))]
+    ]
+    expected = trace(model, prompts, EVERYTHING)
+    monkeypatch.setattr(causal_tracing, "TracedBatch", lambda *_: 1 / 0)
+    sizes = []
+    real = CorruptedRuns.__init__
+    monkeypatch.setattr(
+        CorruptedRuns,
+        "__init__",
+        lambda self, model, ids, *rest: sizes.append(len(ids)) or real(self, model, ids, *rest),
+    )
+
+    found = total_effects(model, prompts, EVERYTHING)
+
+    assert sorted(sizes) == [1, 3]
+    assert found.effects == {}
+    assert found.total_effect == pytest.approx(expected.total_effect, abs=SAME)
+    assert found.is_top1.tolist() == expected.is_top1.tolist()
+    assert found.noise_std == expected.noise_std
+    with pytest.raises(ValueError, match="no neutral span"):
+        total_effects(model, prompts, replace(EVERYTHING, corrupt="neutral"))
 
 
 def test_no_prompts_no_effects():

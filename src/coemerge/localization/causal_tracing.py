@@ -12,7 +12,7 @@ there, since that is where the noise is added; ``TracingConfig.noise_std`` sets 
 Axes: N prompts, L layers, T tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,12 @@ from tqdm import tqdm
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.localization.first_tokens import undisturbed
 from coemerge.localization.restored_runs import CorruptedRuns
-from coemerge.localization.traced_batch import TracedBatch, alike, severed_name
+from coemerge.localization.traced_batch import (
+    TracedBatch,
+    alike,
+    severed_name,
+    tokens_per_pass,
+)
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_noise import draw_noise, noise_scale
 from coemerge.localization.tracing_prompts import (
@@ -33,6 +38,7 @@ from coemerge.localization.tracing_prompts import (
     role_names,
 )
 from coemerge.localization.tracing_result import TracingResult
+from coemerge.scoring.forward import equal_batches
 
 
 def trace(
@@ -48,16 +54,41 @@ def trace(
     tokens or lengths that the model does not know.
     """
     config = config or TracingConfig()
+    _check(model, prompts, config)
+    return _traced(model, prompts, config, show_progress)
+
+
+def total_effects(
+    model: nn.Module,
+    prompts: Sequence[TracedPrompt],
+    config: TracingConfig | None = None,
+    show_progress: bool = False,
+) -> TracingResult:
+    """What corruption alone does, as by ``trace``, at a small part of its cost: nothing is
+    restored, and ``effects`` is empty. Raises as ``trace``."""
+    config = config or TracingConfig()
+    _check(model, prompts, config)
+    return _traced(model, prompts, replace(config, kinds=(), severed=()), show_progress)
+
+
+def _check(model: nn.Module, prompts: Sequence[TracedPrompt], config: TracingConfig) -> None:
     modules = ModuleMap(model)
     config.check(n_layers=modules.n_layers)
     check_prompts(modules, prompts, config)
+
+
+def _traced(
+    model: nn.Module, prompts: Sequence[TracedPrompt], config: TracingConfig, show_progress: bool
+) -> TracingResult:
+    modules = ModuleMap(model)
     result = _nothing_yet(prompts, config, modules.n_layers)
     if not prompts:
         return result
     result = replace(result, noise_std=noise_scale(model, prompts, config))
-    bar = tqdm(total=len(prompts), desc="tracing", unit="prompt", disable=not show_progress)
+    what = f"tracing, noise on {config.corrupt}"
+    bar = tqdm(total=len(prompts), desc=what, unit="prompt", disable=not show_progress)
     with bar, undisturbed(model) as device:
-        for index in alike(prompts, config, device):
+        for index in _batches(prompts, config, device):
             batch = [prompts[i] for i in index]
             noise = [draw_noise(prompt, config, modules.d_model) for prompt in batch]
             runs = CorruptedRuns(
@@ -69,10 +100,23 @@ def trace(
             result.p_clean[index] = runs.p_clean.cpu()
             result.p_corrupted[index] = runs.p_corrupted.cpu()
             result.is_top1[index] = runs.is_top1.cpu()
-            for kind, effect in TracedBatch(model, runs, config, batch[0]).effects():
+            restored = (
+                TracedBatch(model, runs, config, batch[0]).effects() if result.effects else ()
+            )
+            for kind, effect in restored:
                 result.effects[kind][index, :, : effect.shape[-1]] = effect.cpu()
             bar.update(len(batch))
     return result
+
+
+def _batches(
+    prompts: Sequence[TracedPrompt], config: TracingConfig, device: torch.device
+) -> Iterator[list[int]]:
+    """Where nothing is restored, prompts of one length go together, whatever their spans."""
+    if config.kinds or config.severed:
+        return alike(prompts, config, device)
+    sizes = [(config.samples * len(prompt.ids), 1) for prompt in prompts]
+    return equal_batches(sizes, device, tokens_per_pass(config, device))
 
 
 def _nothing_yet(
