@@ -10,6 +10,8 @@ from typing import Protocol, overload
 
 import numpy as np
 
+from coemerge.worlds.edit_cases import EditCase
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -123,6 +125,7 @@ class World:
     ``candidates[relation_id]`` are the distinct objects of a relation; its length C gives chance
     1/C of the generative tasks. ``wordings`` are a data set's own phrasings, where it has some.
     ``notes`` counts what was dropped or flagged; a ``strict`` world was refused instead.
+    ``edit_cases[fact_id]`` are a data set's requests to change a fact, in the set's order.
     """
 
     world_id: str
@@ -133,6 +136,7 @@ class World:
     wordings: Mapping[str, Wordings] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     strict: bool = True
+    edit_cases: Mapping[str, Sequence[EditCase]] = field(default_factory=dict)
 
     def main_relations(self) -> list[str]:
         return [r.relation_id for r in self.relations.values() if not r.auxiliary]

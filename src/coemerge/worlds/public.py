@@ -6,7 +6,7 @@ them. All of it is counted in ``World.notes``.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coemerge.worlds.edit_cases import EditCase
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, Wordings, World, fact_id
 from coemerge.worlds.readers import READERS, pararel
 from coemerge.worlds.readers.records import Reading, RelationInfo, Triple
@@ -172,7 +173,16 @@ def _world(
     wordings = {r: reading.wordings.get(r, Wordings()) for r in relations} if own_wordings else {}
     listed = ListedFacts(facts, positions, candidates)
     counted = {reason: n for reason, n in notes.items() if n}
-    return World(name, relations, listed, positions, candidates, wordings, counted, strict=False)
+    edits = _edits_of(facts, reading.cases)
+    return World(name, relations, listed, positions, candidates, wordings, counted, False, edits)
+
+
+def _edits_of(facts: Sequence[Fact], cases: Sequence[EditCase]) -> dict[str, list[EditCase]]:
+    """By fact; those of facts that were left out are left out, too."""
+    found: dict[str, list[EditCase]] = defaultdict(list)
+    for case in cases:
+        found[fact_id(case.relation_id, case.subject, case.target_true)].append(case)
+    return {fact.fact_id: found[fact.fact_id] for fact in facts if fact.fact_id in found}
 
 
 def _askable(

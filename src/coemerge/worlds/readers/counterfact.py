@@ -7,9 +7,10 @@ Meng et al. (2022), "Locating and Editing Factual Associations in GPT". RaKE: We
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from coemerge.worlds.edit_cases import EditCase
 from coemerge.worlds.facts import Wordings
 from coemerge.worlds.readers.files import Record, add_triple, json_records, list_files
-from coemerge.worlds.readers.records import EditCase, Reading, RelationInfo
+from coemerge.worlds.readers.records import Reading, RelationInfo
 from coemerge.worlds.readers.wordings import (
     SUBJECT,
     is_statement,

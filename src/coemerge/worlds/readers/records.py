@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from coemerge.worlds.agreement import MinimalPair
+from coemerge.worlds.edit_cases import EditCase
 from coemerge.worlds.facts import Wordings
 
 
@@ -29,29 +30,6 @@ class RelationInfo:
     domain: str = "subject"
     range: str = "object"
     symmetric: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class EditCase:
-    """One record of CounterFact or RaKE: an edit request with the prompts that judge it.
-
-    ``prompt`` holds [X]; the other prompts are whole texts. The last four are RaKE's.
-    """
-
-    case_id: str
-    relation_id: str
-    subject: str
-    prompt: str
-    target_true: str
-    target_new: str
-    paraphrase_prompts: tuple[str, ...] = ()
-    neighborhood_prompts: tuple[str, ...] = ()
-    attribute_prompts: tuple[str, ...] = ()
-    generation_prompts: tuple[str, ...] = ()
-    relation_names: tuple[str, ...] = ()
-    relation_prompts: tuple[str, ...] = ()
-    add_relation_prompt: str = ""
-    remove_relation_prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
