@@ -98,10 +98,14 @@ def encode_documents(encoder: Encoder, rendered: Sequence[Rendered]) -> Iterator
     asked = [encoder.framed(item) for item in rendered]
     encodings = encoder.encode([item.document for item in asked])
     for item, (ids, offsets) in zip(asked, encodings, strict=True):
-        yield _with_spans(item, ids, offsets)
+        yield with_spans(item, ids, offsets)
 
 
-def _with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
+def with_spans(item: Rendered, ids: list[int], offsets: list[Span]) -> Encoded:
+    """``item`` as it is asked (``Encoder.framed``) and its document encoded (``Encoder.encode``).
+
+    Raises ValueError where prompt and answer share a token.
+    """
     answer = answer_span(offsets, item.answer_span, item.document)
     ends = (len(item.prompt), item.answer_span[1])
     if offsets[answer[0] - 1][1] > ends[0] or offsets[answer[1] - 1][1] != ends[1]:
@@ -146,6 +150,13 @@ def token_span(offsets: Sequence[Span], characters: Span) -> Span:
     """Tokens that overlap the characters; leading spaces belong to the token that follows them."""
     inside = [i for i, (a, b) in enumerate(offsets) if a < characters[1] and b > characters[0]]
     return inside[0], inside[-1] + 1
+
+
+def stands_alone(offsets: Sequence[Span], characters: Span, text: str) -> bool:
+    """Whether the tokens of these characters hold nothing else, spaces aside."""
+    first, stop = token_span(offsets, characters)
+    start, end = offsets[first][0], offsets[stop - 1][1]
+    return not (text[start : characters[0]] + text[characters[1] : end]).strip()
 
 
 def check_single_tokens(encoder: Encoder, words: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """What is true.
 
-Reading order: ``facts`` (Relation, Fact, World), ``names`` (invented words), ``synthetic``
-(a world of any size from a seed), ``curated`` (real facts, written by hand), ``readers`` and
-``public`` (public data sets), ``edit_cases`` (requests to change their facts), ``agreement`` (number
-and gender agreement as minimal pairs).
+Reading order: ``facts`` (Relation, Fact, World), ``edit_cases`` (requests to change facts),
+``names`` (invented words), ``synthetic`` (a world of any size from a seed), ``curated`` (real
+facts, written by hand), ``readers`` and ``public`` (public data sets), ``agreement`` (number and
+gender agreement as minimal pairs).
 """
