@@ -85,3 +85,16 @@ def test_the_store_cannot_be_written_through(tmp_path):
     store = write(tmp_path, [row([1, 2])])
     with pytest.raises(ValueError, match="read-only"):
         store.tokens[0, 0] = 5
+
+
+def test_some_documents_are_whole_ones_without_padding(tmp_path):
+    two = Row([1, 2, 3, 4, 5], [*document_marks(2, ()), *document_marks(3, ())], [])
+    store = write(tmp_path, [two, row([6, 7, 8, 0, 1, 2]), row([3])])
+
+    every = store.some_documents(1000)
+
+    assert sorted(every) == [[1, 2], [3], [3, 4, 5], [6, 7, 8, 0, 1, 2]]
+    some = store.some_documents(2)
+    assert 0 < sum(map(len, some)) < 12
+    assert some == store.some_documents(2)
+    assert len({str(store.some_documents(2, seed)) for seed in range(9)}) > 1

@@ -46,6 +46,16 @@ def test_moments_are_means_over_all_positions(name: str):
         )
 
 
+def test_texts_of_any_length_count_by_their_tokens():
+    model, texts = shared_model("gpt2"), [tokens(n, seed=n).tolist() for n in (3, 9, 3, 5)]
+    each = [key_moments(model, [text], [1])[1].moment for text in texts]
+
+    found = key_moments(model, texts, [1])[1].moment
+
+    expected = sum(len(t) * moment for t, moment in zip(texts, each, strict=True)) / 20
+    torch.testing.assert_close(found, expected, rtol=FLOAT32_SUM, atol=FLOAT32_SUM)
+
+
 def test_dividing_by_the_moment():
     moment = KeyMoment.of(torch.diag(torch.tensor([4.0, 1.0])))
 
@@ -101,8 +111,8 @@ def test_the_model_is_left_as_found_and_bad_text_is_refused():
     with unchanged(model, "bitwise"):
         key_moments(model, TEXT, [1])
     assert model.training
-    for text in (TEXT[0], TEXT[:0]):
-        with pytest.raises(ValueError, match=r"text must be token ids \[N,T\]"):
+    for text in (TEXT[0], TEXT[:0], [], [[1, 2], []]):
+        with pytest.raises(ValueError, match=r"text must be (token ids \[N,T\]|rows of token ids)"):
             key_moments(model, text, [1])
     with pytest.raises(ValueError, match=r"layers \[2\]"):
         key_moments(model, TEXT, [2])

@@ -107,6 +107,20 @@ class TokenStore:
         passes, rest = divmod(n_rows, self.n_rows)
         return passes * self.n_tokens + int(self._token_counts()[:rest].sum())
 
+    def some_documents(self, n_tokens: int, seed: int = 0) -> list[list[int]]:
+        """Documents of rows at random, about ``n_tokens`` in all, fewer if there are no more."""
+        found: list[list[int]] = []
+        n_taken = 0
+        for row in np.random.default_rng(seed).permutation(self.n_rows):
+            marks = self.marks[row]
+            starts = np.flatnonzero(marks & START)[1:]  # padding is marked as one too
+            parts = zip(np.split(self.tokens[row], starts), np.split(marks, starts), strict=True)
+            found += [ids.tolist() for ids, own in parts if own[0] & TOKEN]
+            n_taken += int(np.count_nonzero(marks & TOKEN))
+            if n_taken >= n_tokens:
+                break
+        return found
+
     def _token_counts(self) -> np.ndarray:
         if self._counts is None:
             chunks = range(0, self.n_rows, _ROWS_AT_ONCE)

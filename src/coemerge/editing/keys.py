@@ -29,6 +29,7 @@ from coemerge.interventions.weight_edits import edited_rows
 from coemerge.scoring.forward import equal_batches, keep_logits
 
 log = logging.getLogger(__name__)
+Text = Tensor | Sequence[Ids]  # token ids [N,T], or of any lengths
 
 # Of the mean diagonal: a pivot below it is rounding noise of the sum rather than a direction that
 # text takes, and the inverse would be made of it.
@@ -93,30 +94,29 @@ def check_moment(model: nn.Module, layer: int, moment: KeyMoment | None) -> None
 
 def key_moments(
     model: nn.Module,
-    text: Tensor,
+    text: Text,
     layers: Sequence[int],
     cache: Path | None = None,
     weights_id: str = "",
     tokens_per_batch: int | None = None,
 ) -> dict[int, KeyMoment]:
-    """C of each layer over all positions of ``text``, token ids [N,T], in one pass over it.
+    """C of each layer over all positions of ``text``, token ids, in one pass over it.
 
     Batches are summed in float64; memory does not grow with the text. ``cache``: a folder in which
     a file per layer is kept, named by ``weights_id`` (what the weights are, as a
     checkpoint's hash) and by the text, so that another checkpoint or text never gets it. The model
     is left as found.
 
-    Raises ValueError for layers that the model has not, text of another shape or without tokens,
-    and a cache without a ``weights_id`` that can be part of a file name.
+    Raises ValueError for layers that the model has not, text that is no rows of tokens, and a
+    cache without a ``weights_id`` that can be part of a file name.
     """
     check_layers(model, layers)
-    if text.ndim != 2 or not text.numel():
-        raise ValueError(f"text must be token ids [N,T] with N, T > 0, not {list(text.shape)}")
-    files = {} if cache is None else _files(cache, weights_id, text, layers)
+    rows = _rows(text)
+    files = {} if cache is None else _files(cache, weights_id, rows, layers)
     found = {layer: load_file(path)["C"] for layer, path in files.items() if path.is_file()}
     missing = [layer for layer in layers if layer not in found]
     if missing:
-        found |= _measured(model, text, missing, tokens_per_batch)
+        found |= _measured(model, rows, missing, tokens_per_batch)
     for layer in missing if files else ():
         _save(files[layer], found[layer])
     return {layer: KeyMoment.of(found[layer], f"layer {layer}") for layer in layers}
@@ -156,8 +156,17 @@ def subject_states(
     return {site: torch.cat(parts)[places].unflatten(0, shape) for site, parts in found.items()}
 
 
+def _rows(text: Text) -> list[Ids]:
+    if isinstance(text, Tensor) and text.ndim != 2:
+        raise ValueError(f"text must be token ids [N,T], not {list(text.shape)}")
+    rows = text.tolist() if isinstance(text, Tensor) else list(text)
+    if not rows or not all(map(len, rows)):
+        raise ValueError(f"text must be rows of token ids, none empty; it has {len(rows)} rows")
+    return rows
+
+
 def _measured(
-    model: nn.Module, text: Tensor, layers: Sequence[int], tokens_per_batch: int | None
+    model: nn.Module, rows: Sequence[Ids], layers: Sequence[int], tokens_per_batch: int | None
 ) -> dict[int, Tensor]:
     """E[k k^T] of each layer, [m,m] float64 on the CPU."""
     device = next(model.parameters()).device
@@ -170,7 +179,7 @@ def _measured(
         return x
 
     functions = {Site("mlp_act", layer): lambda x, layer=layer: add(layer, x) for layer in layers}
-    sizes = [(text.shape[1], 1)] * len(text)
+    sizes = [(len(row), 1) for row in rows]
     with (
         torch.no_grad(),
         unchanged(model, weights="unchecked"),
@@ -180,21 +189,21 @@ def _measured(
     ):
         model.eval()
         for index in equal_batches(sizes, device, tokens_per_batch):
-            ids = text[index].to(device)
+            ids = torch.tensor([list(rows[i]) for i in index], device=device)
             model(input_ids=ids, use_cache=False, **keep_logits(model, 1))
-    return {layer: total / text.numel() for layer, total in sums.items()}
+    n_tokens = sum(map(len, rows))
+    return {layer: total / n_tokens for layer, total in sums.items()}
 
 
 def _files(
-    directory: Path, weights_id: str, text: Tensor, layers: Sequence[int]
+    directory: Path, weights_id: str, rows: Sequence[Ids], layers: Sequence[int]
 ) -> dict[int, Path]:
     if not re.fullmatch(r"[\w.-]+", weights_id):
         raise ValueError(
             f"weights_id {weights_id!r}: a cache of key moments needs the identity of the weights, "
             "of letters, digits, '_', '-', '.'; the hash in a checkpoint's manifest is one"
         )
-    ids = text.cpu().long().contiguous()
-    digest = hashlib.sha256(f"{list(ids.shape)}".encode() + ids.numpy().tobytes()).hexdigest()[:16]
+    digest = hashlib.sha256(repr([list(row) for row in rows]).encode()).hexdigest()[:16]
     return {k: directory / f"keys-{weights_id}-{digest}-layer{k}.safetensors" for k in layers}
 
 
