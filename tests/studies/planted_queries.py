@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "top": 1,
     "steps": 4,
     "unrelated": 3,
+    "contexts": ((2, 2),),  # the planted model reads 8 tokens
     "lambdas": (20.0, 20.0),  # a planted neuron writes 40
     "bins": 5,
     "betas": (0.0, 1.0),

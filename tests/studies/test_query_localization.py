@@ -40,7 +40,8 @@ from tests.studies.planted_queries import (
 )
 
 TABLES = {record.table for record in QUERY_LOCALIZATION_RECORDS}
-FEW = replace(CONFIG, localisers=("joint",), thresholds=(0.3,))  # quick where little is looked at
+# quick where little is looked at
+FEW = replace(CONFIG, localisers=("joint",), thresholds=(0.3,), editors=())
 
 
 @pytest.fixture(scope="module")

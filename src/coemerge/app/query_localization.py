@@ -3,6 +3,7 @@ report."""
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from coemerge.app.sources import (
 )
 from coemerge.app.studies import report
 from coemerge.app.study_results import tell, track, write_results
+from coemerge.corpus.store import TokenStore
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -64,13 +66,15 @@ def _studied(
     source: Source, member: Member, config: QueryLocalizationConfig, device: str
 ) -> Studied:
     tokenizer = source.questions.tokenizer
+    text, key_text = _texts(source, config)
     subject = Subject(
         model=load_model(member.directory, device),
         identity=member.identity,
         seed=source.seed,
         prompts=_own_wordings(source),
         facts=source.facts[["fact_id", "relation", "arm", "detail"]],
-        text=_text(source, config),
+        text=text,
+        key_text=key_text,
         opening=tokenizer.bos_token_id,
         separator=_separator(tokenizer),
     )
@@ -91,20 +95,35 @@ def _own_wordings(source: Source) -> pa.Table:
     return prompts.filter(pa.array(kept, pa.bool_()))
 
 
-def _text(source: Source, config: QueryLocalizationConfig) -> Tensor | None:
-    """For perplexity: of the file that was named, or what training held out; models from elsewhere
-    were trained on who knows what, and have none without a file."""
-    if config.text is None:
-        if source.series.run is None:
-            log.info("no perplexity: name a file of text (study.text)")
-            return None
-        return held_out_rows(source.questions.prompts, config.text_tokens, config.seed)
-    with Path(config.text).open(encoding="utf-8") as file:
-        content = file.read(_CHARACTERS * config.text_tokens)
-    rows = cut(list(source.questions.tokenizer(content)["input_ids"]), config.text_tokens)
+def _texts(
+    source: Source, config: QueryLocalizationConfig
+) -> tuple[Tensor | None, Sequence[Sequence[int]]]:
+    """For perplexity, and for common keys: of the file that was named, or what training held out
+    and what it showed; models from elsewhere were trained on who knows what, and have none without
+    a file."""
+    if config.text is not None:
+        return _of_file(Path(config.text), source.questions.tokenizer, config)
+    if source.series.run is None:
+        log.info("no perplexity, and edits of weights spare no keys: name a text (study.text)")
+        return None, ()
+    shown = TokenStore(Path(source.manifest["data_directory"]))
+    return (
+        held_out_rows(source.questions.prompts, config.text_tokens, config.seed),
+        shown.some_documents(config.key_tokens, config.seed),
+    )
+
+
+def _of_file(
+    path: Path, tokenizer: PreTrainedTokenizerBase, config: QueryLocalizationConfig
+) -> tuple[Tensor | None, Sequence[Sequence[int]]]:
+    with path.open(encoding="utf-8") as file:
+        content = file.read(_CHARACTERS * (config.text_tokens + config.key_tokens))
+    ids = list(tokenizer(content)["input_ids"])
+    rows = cut(ids, config.text_tokens)
     if rows is None and config.text_tokens:
-        raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
-    return rows
+        raise ValueError(f"study.text: {path} is shorter than a row; name a longer one")
+    rest = cut(ids[config.text_tokens :], config.key_tokens)
+    return rows, () if rest is None else rest.tolist()
 
 
 def _separator(tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -95,9 +95,10 @@ class NeuronEditsRecord:
     """results/query_localization/neuron_edits.parquet: one edit, for the fact's first query; of
     facts on which no setting was chosen.
 
-    ``neurons``: local (of the query), global (of any of the fact's queries), consistent
-    (consistency-aware), equal (of the query, as many as consistent), mismatched (local of another
-    fact of the relation), random (as many as local in every layer; mean over draws).
+    ``neurons``, or an editor of weights: local (of the query), global (of any of the fact's
+    queries), consistent (consistency-aware), equal (of the query, as many as consistent),
+    mismatched (local of another fact of the relation), random (as many as local in every layer;
+    mean over draws); rome, memit (updates alone, which have no neurons, beta or tau).
     """
 
     table: ClassVar[str] = "neuron_edits"
@@ -105,7 +106,7 @@ class NeuronEditsRecord:
     fact_id: str = column("fact", key=True)
     cls: str = column(CLS)
     edit: str = column("erase or update", key=True)
-    neurons: str = column("see above", key=True)
+    neurons: str = column("see above, or an editor of weights", key=True)
     beta: float = column("weight of the spread over queries, of the set or of that it is sized by")
     tau: float = column("share of the highest score that a neuron needs, likewise")
     n_neurons: float = column("neurons edited")

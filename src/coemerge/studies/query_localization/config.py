@@ -8,9 +8,10 @@ from typing import Any
 
 from coemerge.localization.attribution_config import METHODS, AttributionConfig
 from coemerge.prompts.tasks import get_task
-from coemerge.studies.shared.settings import check_lists, check_whole_numbers
+from coemerge.studies.shared.settings import check_lists, check_pairs, check_whole_numbers
 
 OTSU = "otsu"
+EDITORS = ("rome", "memit")
 Threshold = float | str
 _LEAST = {
     "k": 2,
@@ -22,12 +23,15 @@ _LEAST = {
     "checkpoint": 0,
     "top": 1,
     "unrelated": 1,
+    "layer": 0,
+    "memit_layers": 1,
+    "key_tokens": 1,
     "text_tokens": 0,
     "bins": 1,
     "bootstrap_draws": 1,
     "seed": 0,
 }
-_LISTS = ("localisers", "thresholds", "betas", "taus")
+_LISTS = ("localisers", "thresholds", "betas", "taus", "editors")
 _SHARES = ("tau", "alpha", "dev_share", "least_probability")
 
 
@@ -47,10 +51,15 @@ class QueryLocalizationConfig:
     ``alpha``: share of the highest score that a synapse needs. ``random_draws``, ``edit_draws``:
     of random neurons. ``least_probability``: answers below it have no relative change.
     ``dev_share``: of facts on which the ``betas`` and ``taus`` of edited sets are chosen.
-    ``lambdas``: of updates. ``unrelated``: queries, of other relations and of its own, that an edit
-    should leave alone. ``text``: a file for perplexity, null for questions with option sets that
-    training never showed (see ``text``); ``text_tokens`` of it, 0 for no perplexity. ``bins``:
-    groups of neighbours in heat maps.
+    ``lambdas``: of updates. ``editors``: of weights, some of ``EDITORS``, whose updates stand
+    beside those of neurons. ``layer``: theirs, null for a third of the way up; ``memit_layers``:
+    how many memit spreads over, up to that one; ``memit_weight``: its lambda. ``contexts``:
+    (tokens, how many) of the texts behind which they read a query; ``key_tokens``: of the text that
+    says which keys are common, the run's corpus or what follows in ``text``.
+    ``unrelated``: queries, of other relations and of its own, that an edit should leave alone.
+    ``text``: a file for perplexity, null for questions with option sets that training never showed
+    (see ``text``); ``text_tokens`` of it, 0 for no perplexity. ``bins``: groups of neighbours in
+    heat maps.
     """
 
     task: str = "completion"
@@ -78,6 +87,12 @@ class QueryLocalizationConfig:
     betas: Sequence[float] = (0.0, 0.5, 1.0, 2.0)
     taus: Sequence[float] = (0.1, 0.2, 0.3)
     lambdas: Sequence[float] = (2.0, 2.0)
+    editors: Sequence[str] = EDITORS
+    layer: int | None = None
+    memit_layers: int = 3
+    memit_weight: float = 100.0
+    contexts: Sequence[Sequence[int]] = ((5, 5),)
+    key_tokens: int = 100_000
     unrelated: int = 20
     text: str | None = None
     text_tokens: int = 1024
@@ -101,7 +116,7 @@ class QueryLocalizationConfig:
             if getattr(self, name) is None:
                 raise ValueError(f"study.{name}: give a list, not null")
         check_lists(self, ("arms", "facts", *_LISTS))
-        check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
+        check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint", "layer"))
         if self.n_facts is not None and self.n_facts < self.min_facts:
             raise ValueError(
                 f"study.n_facts: {self.n_facts} are fewer than study.min_facts={self.min_facts}"
@@ -118,6 +133,7 @@ class QueryLocalizationConfig:
         except ValueError as error:
             raise ValueError(f"study.task: {error}") from error
         self._check_numbers()
+        self._check_editors()
         for method in self.localisers:
             AttributionConfig(method=method).check("study.localisers")
         self.attribution("joint").check("study")
@@ -143,6 +159,14 @@ class QueryLocalizationConfig:
         pair = isinstance(self.lambdas, list | tuple) and len(self.lambdas) == 2
         if not pair or not all(map(_is_number, self.lambdas)):
             raise ValueError(f"study.lambdas: takes two numbers, got {self.lambdas}")
+
+    def _check_editors(self) -> None:
+        for name in self.editors:
+            if name not in EDITORS:
+                raise ValueError(f"study.editors: {name!r} is not one of {', '.join(EDITORS)}")
+        if not _is_number(self.memit_weight) or self.memit_weight <= 0:
+            raise ValueError(f"study.memit_weight: must be above 0, got {self.memit_weight!r}")
+        check_pairs(self, "contexts")
 
     def _check_thresholds(self) -> None:
         for threshold in self.thresholds:

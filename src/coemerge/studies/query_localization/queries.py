@@ -23,7 +23,8 @@ NEVER_SHOWN = "A5_never"
 class Subject:
     """What is studied: a model, identified by ``identity``, what it may be asked
     (``tables.records.PromptRecord``), its facts (columns fact_id, relation, arm, detail), and
-    held-out ``text``, token ids [N,T], for perplexity. ``opening``: the token that opens a
+    held-out ``text``, token ids [N,T], for perplexity; ``key_text``: texts of any length that say
+    what the model usually reads, none where nobody knows. ``opening``: the token that opens a
     document, if the prompts have one; ``separator``: what stands between two statements."""
 
     model: nn.Module
@@ -32,6 +33,7 @@ class Subject:
     prompts: pa.Table
     facts: pd.DataFrame
     text: Tensor | None = None
+    key_text: Sequence[Sequence[int]] = ()
     opening: int | None = None
     separator: Sequence[int] = ()
 
@@ -40,7 +42,8 @@ class Subject:
 class Queries:
     """F facts, k queries of each: query i of fact f is row ``f * k + i``.
 
-    ``facts``: fact_id, relation, arm, detail. ``rows``: ids, answer_ids, template_id, split, text.
+    ``facts``: fact_id, relation, arm, detail. ``rows``: ids, answer_ids, template_id, split, text,
+    subject_start, subject_stop.
     ``more``: per fact, further wordings that are answered right. ``counts``: how many facts are
     studied or left out, and why (columns of ``ExclusionsRecord`` without the seed).
     """
@@ -127,7 +130,8 @@ def _asked(subject: Subject, config: QueryLocalizationConfig) -> pd.DataFrame:
             "study.arms, study.facts: no fact is of both; there are facts of "
             f"{', '.join(sorted(set(subject.facts['arm'])))}"
         )
-    columns = ["fact_id", "task", "template_id", "split", "variant", "ids", "answer_ids", "text"]
+    columns = ["fact_id", "task", "template_id", "split", "variant", "ids", "answer_ids", "text",
+               "subject_start", "subject_stop"]  # fmt: skip
     frame = subject.prompts.select(columns).to_pandas()
     frame = frame[(frame["task"] == config.task) & (frame["variant"] == 0)]
     frame = frame[frame["fact_id"].isin(candidates)]

@@ -19,6 +19,7 @@ from coemerge.studies.query_localization.edits import split, tried_settings
 from coemerge.studies.query_localization.mapping import mapping
 from coemerge.studies.query_localization.queries import Queries, Subject, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
+from coemerge.studies.query_localization.weights import check_editable
 from coemerge.studies.query_localization.wordings import assigned_consistency
 
 
@@ -76,6 +77,7 @@ def _check(subject: Subject, queries: Queries, config: QueryLocalizationConfig) 
     n_neurons = modules.n_layers * modules.d_mlp
     if config.top > n_neurons:
         raise ValueError(f"study.top: {config.top} of the model's {n_neurons} neurons")
+    check_editable(subject, queries, config)
     if len(set(queries.relation_of)) == len(set(queries.answer)) == 1:
         raise ValueError(
             "all facts that can be studied have one relation and one answer: there is no other "

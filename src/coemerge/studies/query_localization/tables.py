@@ -15,6 +15,7 @@ from coemerge.studies.query_localization.edits import (
 )
 from coemerge.studies.query_localization.maps import neuron_maps
 from coemerge.studies.query_localization.study import Studied, set_rows
+from coemerge.studies.query_localization.weights import weight_edits
 from coemerge.studies.query_localization.wordings import wording_effects
 from coemerge.studies.shared.means import Rows, means, measured
 
@@ -62,7 +63,12 @@ def _exclusions(runs: Sequence[Studied]) -> Rows:
 
 
 def _edits(run: Studied, settings: Settings) -> pd.DataFrame:
-    return neuron_edits(run.editor, run.test, settings).assign(seed=run.subject.seed)
+    """Of neurons, and of weights where there are any."""
+    found = [
+        neuron_edits(run.editor, run.test, settings),
+        weight_edits(run.subject, run.editor, run.test),
+    ]
+    return pd.concat(found, ignore_index=True).assign(seed=run.subject.seed)
 
 
 def _of_class(frames: Sequence[pd.DataFrame], cls: pd.Series) -> pd.DataFrame:

@@ -27,3 +27,12 @@ def check_whole_numbers(config: Any, least: dict[str, int], optional: Iterable[s
             raise ValueError(f"study.{name}: must be a whole number, got {value!r}")
         if value < lowest:
             raise ValueError(f"study.{name}: must be at least {lowest}, got {value}")
+
+
+def check_pairs(config: Any, name: str) -> None:
+    """Raises ValueError unless it is a list of pairs (tokens, how many)."""
+    pairs = getattr(config, name)
+    for pair in pairs if isinstance(pairs, list | tuple) else [pairs]:
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+        if not is_pair or not all(type(n) is int and n > 0 for n in pair):
+            raise ValueError(f"study.{name}: takes pairs [tokens, how many], got {pair!r}")
