@@ -170,12 +170,14 @@ def _edits() -> pd.DataFrame:
               "random": (0.05, 0.04, 0.03, 0.99, 0.98, 0.36, 0.001, 11.4)}  # fmt: skip
     before = {"rel": 0.0, "gen": 0.02, "gen_new": 0.02, "loc": 1.0, "loc_near": 1.0, "avg": 0.34,
               "ppl_change": 0.0, "n_neurons": 0.0}  # fmt: skip
+    updates = {"rome": (0.9, 0.45, 0.4, 0.95, 0.85, 0.767, 0.03, np.nan),
+               "memit": (0.8, 0.35, 0.3, 0.97, 0.9, 0.707, 0.01, np.nan)}  # fmt: skip
     rows = [
         {"cls": cls, "edit": edit, "neurons": neurons, "measure": measure,
          "n": n - (measure == "gen_new"), "before": before[measure], **_estimate(value, 0.03)}
-        for (cls, n), edit, (neurons, values) in product(
-            [*FACTS.items(), ("all", 60)], ("erase", "update"), scores.items())
-        for measure, value in zip(before, values, strict=True)
+        for (cls, n), edit in product([*FACTS.items(), ("all", 60)], ("erase", "update"))
+        for neurons, values in {**scores, **(updates if edit == "update" else {})}.items()
+        for measure, value in zip(before, values, strict=True) if not np.isnan(value)
     ]  # fmt: skip
     return _frame("edit_scores", rows)
 

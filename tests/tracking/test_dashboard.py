@@ -19,6 +19,7 @@ from coemerge.localization.attribution_config import METHODS
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.studies.chain_of_thought.drops import STATISTICS
 from coemerge.studies.chain_of_thought.questions import COT, DIRECT
+from coemerge.studies.query_localization.config import EDITORS
 from coemerge.studies.query_localization.edits import EDITS, SETS
 from coemerge.tracking.analysis_run import log_analysis
 from coemerge.tracking.chain_of_thought import chain_of_thought_metrics
@@ -30,8 +31,10 @@ from coemerge.tracking.dashboard import (
     metrics_of,
     save_workspace,
 )
+from coemerge.tracking.entity_relation import entity_relation_metrics
 from coemerge.tracking.query_localization import query_localization_metrics
 from tests.conftest import ComposeSettings
+from tests.report.made_up_sides import side_tables
 from tests.tracking.conftest import Logged, read_back
 
 
@@ -61,7 +64,7 @@ def analysis_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
 
 @pytest.fixture(scope="module")
 def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
-    """What analyses of queries and of reasoning log of tables such as studies write."""
+    """What analyses of queries, reasoning and two sides log of tables such as studies write."""
     shares = {"threshold": "0.3", "sets": "threshold", "control": "none", "share": 0.5}
     means = {"relation": "all", "sets": "threshold", "measure": "cs2", "value": 0.5}
     tables = {
@@ -72,7 +75,7 @@ def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
         ],
         "edit_scores": [
             {"cls": "all", "measure": "avg", "edit": edit, "neurons": neurons, "value": 0.5}
-            for edit, neurons in product(EDITS, SETS)
+            for edit, neurons in (*product(EDITS, SETS), *product(("update",), EDITORS))
         ],
         "cot_drops": [
             {"task": "all", "route": "all", "prompting": prompting, "masks": masks, "drop": 0.5,
@@ -80,7 +83,9 @@ def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
             for prompting, masks in product((DIRECT, COT), STATISTICS)
         ],
     }  # fmt: skip
+    sides = {name: frame.to_dict("records") for name, frame in side_tables().items()}
     found = query_localization_metrics(tables, 0.3) | chain_of_thought_metrics(tables)
+    found |= entity_relation_metrics(sides)
     directory = tmp_path_factory.mktemp("studies")
     log_analysis(directory, "smoke-seed0-studies", "smoke", {}, found, [], {})
     return read_back(directory)
@@ -124,7 +129,7 @@ def test_every_metric_it_draws_is_logged(
 def test_it_draws_whatever_those_studies_log(workspace: ws.Workspace, studies_log: Logged):
     logged = {key for key in studies_log.keys if "/" in key}
 
-    assert len(logged) == 4 + 5 + 2 * 6 + 2 * 4 * 2
+    assert len(logged) == 4 + 5 + 2 * 6 + 2 + 2 * 4 * 2 + (5 * 2 + 2 * 5 * 2 * 3 + 6 + 3)
     assert logged - metric_keys(workspace) == set()
 
 

@@ -21,7 +21,10 @@ _MEASURES = {
 _FOLLOW = ("rel", "gen", "gen_new")  # which the untouched model has values of
 _HEADER = ("Edit", "Facts", "Neurons", *[words for words, _ in _MEASURES.values()], "n")
 _UNTOUCHED = "none: the untouched model"
-_TOLD = ("local", "global", "consistent", "equal", "random")  # in the sentence; the table has all
+# in the sentences; the table has all
+_TOLD = ("local", "global", "consistent", "equal", "random", "rome", "memit")
+_BEGINNING = {"erase": "Erasing", "update": "Giving another object"}
+_SAID = {"rome": "ROME", "memit": "MEMIT"}
 _TUNED = ("local", "global", "consistent")  # sets whose settings are chosen
 
 
@@ -76,22 +79,28 @@ def edits_say(results: Results) -> str:
     """What wordings of the fact that no set was made of gain, and what others of its relation
     pay."""
     rows = score_rows(results)
+    told = [said for edit in EDITS if len(rows) and (said := _say(pick(rows, edit=edit), edit))]
+    if not told:
+        return ""
+    return (
+        "Queries in wordings that no set was made of and that follow / queries of other facts of "
+        f"the relation that stay. {' '.join(told)}"
+    )
+
+
+def _say(rows: pd.DataFrame, edit: str) -> str:
+    """Of one kind of edit; empty without any of what is told."""
     told = []
     for cls in classes_of(rows):
-        own = pick(rows, edit="erase", cls=cls)
+        own = pick(rows, cls=cls)
         parts = [
-            f"{name} {_pair(own[own['neurons'] == name])}"
+            f"{_SAID.get(name, name)} {_pair(own[own['neurons'] == name])}"
             for name in _TOLD
             if (own["neurons"] == name).any()
         ]
         if parts:
             told.append(f"{class_name(cls)} (n = {_counts(own)}) {', '.join(parts)}")
-    if not told:
-        return ""
-    return (
-        "Erasing, queries in wordings that no set was made of and that follow / queries of other "
-        f"facts of the relation that stay: {'; '.join(told)}."
-    )
+    return f"{_BEGINNING[edit]}: {'; '.join(told)}." if told else ""
 
 
 def _pair(rows: pd.DataFrame) -> str:
@@ -116,7 +125,8 @@ def choice_says(results: Results) -> str:
         "consistency-aware ones those whose score, mean − β × spread over queries, does. Settings "
         "are those with the highest mean (Avg) on dev facts, which are not among those above. "
         f"{' '.join(told)} The query's own, as many as consistency-aware, follow its setting; "
-        "those of another fact and random ones the local one."
+        "those of another fact and random ones the local one. ROME and MEMIT choose no neurons: "
+        "theirs are the settings of the study, which no fact chose."
     )
 
 

@@ -93,7 +93,7 @@ PICTURES: tuple[Picture, ...] = (
         "and Gen. Gen is measured on queries that global and consistency-aware sets were made of, "
         "hence the wordings beside it. Black ticks: the untouched model. Perplexity: of questions "
         "with option sets that training never showed, about any fact; or of the file named in "
-        "study.text.",
+        "study.text. ROME and MEMIT, editors that choose no neurons, stand beside updates.",
         ("edit_scores",),
         score_rows,
         lambda r: draw_edits(score_rows(r)),

@@ -43,6 +43,8 @@ EDITED = {  # whose outgoing weights are changed
     "equal": BarStyle("the query's own, as many\nas consistency-aware", "#56B4E9"),
     "mismatched": BarStyle("of another fact's query", "#CC79A7"),
     "random": BarStyle("random, as many\nas local per layer", "#8A8A8A"),
+    "rome": BarStyle("no neurons chosen: ROME", "#D55E00"),
+    "memit": BarStyle("no neurons chosen: MEMIT", "#7B3294"),
 }
 EDITS = {"erase": "erase the fact", "update": "give it another object"}
 REGIMES = ("once", "repeated", "reworded")

@@ -1,7 +1,7 @@
 """The project's W&B workspace as code: its sections and panels, one function per section."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from urllib.parse import parse_qs, urlparse
 
 import wandb
@@ -20,7 +20,16 @@ _FRACTION = (0, 1)
 LOCALISERS = ("joint", "single", "gradient")
 CONTROLS = ("none", "other_facts", "same_answer", "context", "random")
 EDITED = ("local", "global", "consistent", "equal", "mismatched", "random")
+UPDATED = (*EDITED, "rome", "memit")
 MASKS = ("own", "route", "other_mean", "other_worst")  # whose units are ablated while reasoning
+EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
+SIDES = ("entity", "relation")
+PROBES = (*SIDES, "removal")
+CORRUPTED = ("subject", "relation", "both")
+NOISE = (
+    *(f"bare_{name}" for name in CORRUPTED),
+    *(f"prefixed_{name}" for name in ("subject", "relation", "neutral")),
+)
 _MASK_MEASURES = {
     "necessity": "Drop on a mask's own fact and task",
     "specificity": "Drop on other facts and other tasks, mean",
@@ -163,9 +172,9 @@ def _queries(tasks: Names, arms: Names) -> ws.Section:
     edits = [
         _at_the_end(
             f"{edit.capitalize()}: mean of Rel, Gen and Loc, by whose neurons",
-            [names.query_localization(edit, edited) for edited in EDITED],
+            [names.query_localization(edit, edited) for edited in kinds],
         )
-        for edit in ("erase", "update")
+        for edit, kinds in (("erase", EDITED), ("update", UPDATED))
     ]
     return _section(
         "Queries (analyses)",
@@ -192,6 +201,39 @@ def _reasoning(tasks: Names, arms: Names) -> ws.Section:
     return _section("Reasoning (analyses)", panels)
 
 
+def _sides(tasks: Names, arms: Names) -> ws.Section:
+    transfer = [
+        names.entity_relation("transfer", f"{editor}_{side}_to_{probe}")
+        for editor in EDITORS
+        for side, probe in permutations(SIDES)
+    ]
+    success = [
+        _at_the_end(
+            f"Efficacy of {side} edits {words}, by editor and probe",
+            [
+                names.entity_relation(moment, f"{editor}_{side}_on_{probe}")
+                for editor in EDITORS
+                for probe in PROBES
+            ],
+        )
+        for side in SIDES
+        for moment, words in (("pre", "before any"), ("post", "under them"))
+    ]
+    noise = [names.entity_relation("total_effect", name) for name in NOISE]
+    shares = [names.entity_relation("attention_share", name) for name in CORRUPTED]
+    return _section(
+        "Two sides (analyses)",
+        [
+            wr.BarPlot(title="Transfer of edits to the other side", metrics=list(transfer)),
+            *success,
+            wr.BarPlot(
+                title="Lost of the answer's probability, by what gets noise", metrics=list(noise)
+            ),
+            _at_the_end("Attention's share of the effect, by what gets noise", shares),
+        ],
+    )
+
+
 # In the order of the page. Whoever adds one shows in tests that its metrics are logged.
 SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _training,
@@ -202,6 +244,7 @@ SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _co_emergence,
     _reasoning,
     _queries,
+    _sides,
 )
 
 
