@@ -24,7 +24,6 @@ from coemerge.studies.query_localization.edits import (
     choice_rows,
     chosen_settings,
     neuron_edits,
-    split,
     tried_settings,
 )
 from coemerge.studies.query_localization.mapping import (
@@ -36,6 +35,7 @@ from coemerge.studies.query_localization.mapping import (
 from coemerge.studies.query_localization.maps import attribution_under, neuron_maps
 from coemerge.studies.query_localization.queries import Queries, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
+from coemerge.studies.shared.split import split
 from tests.interventions.models import D_VOCAB, N_HEADS, N_LAYERS, shared_model, tokens
 from tests.localization.models import D_MLP, FACTS
 from tests.studies.planted_queries import (

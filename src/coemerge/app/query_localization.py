@@ -6,9 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow as pa
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from coemerge.app.analysis import Analysis
 from coemerge.app.sources import (
@@ -21,7 +19,7 @@ from coemerge.app.sources import (
 )
 from coemerge.app.studies import report
 from coemerge.app.study_results import tell, track, write_results
-from coemerge.corpus.store import TokenStore
+from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -30,12 +28,11 @@ from coemerge.studies.query_localization.queries import Subject
 from coemerge.studies.query_localization.study import Studied, study_model
 from coemerge.studies.query_localization.summary import summary_rows
 from coemerge.studies.query_localization.tables import query_localization_tables
-from coemerge.studies.query_localization.text import cut, held_out_rows
+from coemerge.studies.shared.text import cut, held_out_rows
 from coemerge.tracking.query_localization import query_localization_metrics
 
 log = logging.getLogger(__name__)
 STUDY = "query_localization"
-_CHARACTERS = 16  # read per token that is wanted: more than any language needs
 
 
 def query_localization(analysis: Analysis) -> None:
@@ -71,28 +68,17 @@ def _studied(
         model=load_model(member.directory, device),
         identity=member.identity,
         seed=source.seed,
-        prompts=_own_wordings(source),
+        prompts=own_wordings(source),
         facts=source.facts[["fact_id", "relation", "arm", "detail"]],
         text=text,
         key_text=key_text,
         opening=tokenizer.bos_token_id,
-        separator=_separator(tokenizer),
+        separator=separator(tokenizer),
     )
     try:
         return study_model(subject, config, source.series.cache.parent / "neurons")
     except ValueError as error:
         raise ValueError(f"{source.run_id}: {error}") from error
-
-
-def _own_wordings(source: Source) -> pa.Table:
-    """Without phrasings that a data set's wordings were given to fill a list up: an opening before
-    a statement is no other wording."""
-    prompts = source.questions.prompts
-    if not source.n_wordings:
-        return prompts
-    pairs = zip(prompts["relation"].to_pylist(), prompts["template_id"].to_pylist(), strict=True)
-    kept = [template < source.n_wordings.get(relation, 0) for relation, template in pairs]
-    return prompts.filter(pa.array(kept, pa.bool_()))
 
 
 def _texts(
@@ -102,31 +88,16 @@ def _texts(
     and what it showed; models from elsewhere were trained on who knows what, and have none without
     a file."""
     if config.text is not None:
-        return _of_file(Path(config.text), source.questions.tokenizer, config)
+        ids = file_tokens(source, Path(config.text), config.text_tokens + config.key_tokens)
+        rows = cut(ids, config.text_tokens)
+        if rows is None and config.text_tokens:
+            raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
+        rest = cut(ids[config.text_tokens :], config.key_tokens)
+        return rows, () if rest is None else rest.tolist()
     if source.series.run is None:
         log.info("no perplexity, and edits of weights spare no keys: name a text (study.text)")
         return None, ()
-    shown = TokenStore(Path(source.manifest["data_directory"]))
     return (
         held_out_rows(source.questions.prompts, config.text_tokens, config.seed),
-        shown.some_documents(config.key_tokens, config.seed),
+        shown_documents(source, config.key_tokens, config.seed),
     )
-
-
-def _of_file(
-    path: Path, tokenizer: PreTrainedTokenizerBase, config: QueryLocalizationConfig
-) -> tuple[Tensor | None, Sequence[Sequence[int]]]:
-    with path.open(encoding="utf-8") as file:
-        content = file.read(_CHARACTERS * (config.text_tokens + config.key_tokens))
-    ids = list(tokenizer(content)["input_ids"])
-    rows = cut(ids, config.text_tokens)
-    if rows is None and config.text_tokens:
-        raise ValueError(f"study.text: {path} is shorter than a row; name a longer one")
-    rest = cut(ids[config.text_tokens :], config.key_tokens)
-    return rows, () if rest is None else rest.tolist()
-
-
-def _separator(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """What ends a statement: a period, and the token that closes a document, if there is one."""
-    period = list(tokenizer(".", add_special_tokens=False)["input_ids"])
-    return period if tokenizer.eos_token_id is None else [*period, tokenizer.eos_token_id]

@@ -1,7 +1,6 @@
 """What editing neurons does: those of one query, of all the fact's queries, and those that the
 queries agree on (methods 5.3, 5.5)."""
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import random_sets
 from coemerge.studies.query_localization.controls import another_fact
 from coemerge.studies.query_localization.editor import Editor, Setting
@@ -24,16 +22,6 @@ EDITS = ("erase", "update")
 TUNED = ("local", "global", "consistent")
 SETS = (*TUNED, "equal", "mismatched", "random")
 Settings = Mapping[tuple[str, str], Setting]  # of (edit, tuned sets)
-
-
-def split(facts: Sequence[str], config: QueryLocalizationConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Places of (dev, test) facts, by their names alone: a fact that settings are chosen on in one
-    model is reported in none. At least one of each where there are two, whatever their names."""
-    names = [f"{config.seed}/{fact}".encode() for fact in facts]
-    share = np.array([int(hashlib.sha256(name).hexdigest()[:8], 16) for name in names]) / 16**8
-    order = np.argsort(share)
-    n_dev = min(max(int((share < config.dev_share).sum()), 1), len(order) - 1)
-    return np.sort(order[:n_dev]), np.sort(order[n_dev:])
 
 
 def tried_settings(editor: Editor, facts: np.ndarray) -> pd.DataFrame:

@@ -15,12 +15,13 @@ from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.consistency import fact_consistency
 from coemerge.studies.query_localization.controls import behind_contexts
 from coemerge.studies.query_localization.editor import Editor
-from coemerge.studies.query_localization.edits import split, tried_settings
+from coemerge.studies.query_localization.edits import tried_settings
 from coemerge.studies.query_localization.mapping import mapping
 from coemerge.studies.query_localization.queries import Queries, Subject, choose_queries
 from coemerge.studies.query_localization.synapses import synapses, synapses_of
 from coemerge.studies.query_localization.weights import check_editable
 from coemerge.studies.query_localization.wordings import assigned_consistency
+from coemerge.studies.shared.split import split
 
 
 @dataclass(frozen=True)
