@@ -48,6 +48,11 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]], **attribut
     return element("div", inner, class_="scroll", tabindex="0")
 
 
+def folded(title: str, content: Html) -> Html:
+    """Content that a click opens."""
+    return element("details", element("summary", title), content)
+
+
 def number(value: object, percent: bool = False, signed: bool = False) -> str:
     """A value for reading: 47.9 %, 0.23, 1,031; a dash where there is none."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):

@@ -8,6 +8,7 @@ from coemerge.files import write_text
 from coemerge.report.answers import answers
 from coemerge.report.chain_of_thought import chain_of_thought
 from coemerge.report.comparison import comparison
+from coemerge.report.entity_relation import entity_relation
 from coemerge.report.figures_co_emergence import PICTURES
 from coemerge.report.localization import localization
 from coemerge.report.markup import Html, element, join, number, table, to_html
@@ -40,7 +41,8 @@ _KINDS = (
 _NOTES = (
     "Names of formats: completion; fitb, fill in the blank; openqa, open question; mcqa, multiple "
     "choice; negmcqa, which of two options is not true; verification, is the statement true, yes "
-    "or no. A task in the papers is a format here.",
+    "or no; relation_naming, which relation joins a subject and an object, or none. A task in the "
+    "papers is a format here.",
     "A score is the probability of the answer, such that 0 is what a guess is worth and 1 is "
     "certain. Option sets of lettered formats are fresh unless said otherwise: training never "
     "showed these options together.",
@@ -81,6 +83,7 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
         _section("Where each fact lives", localization(results, drawn)),
         _section("Does reasoning reach other formats?", chain_of_thought(results, drawn)),
         _section("Are neurons of the fact or of the query?", query_localization(results, drawn)),
+        _section("Does an edit of one side show on the other?", entity_relation(results, drawn)),
         _section("Other models and settings", beside),
         _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),

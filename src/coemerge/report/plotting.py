@@ -24,9 +24,9 @@ _ARMS = {
     "A6_one_direction": "in one direction",
     "A7_one_synonym": "in one synonym",
     "A8_wordings": "once, again, or reworded",
-    "entity_only": "asked for the object alone",
-    "relation_only": "asked for the relation alone",
-    "both_sides": "asked for object and relation",
+    "entity_only": "shown from the entity side",
+    "relation_only": "shown from the relation side",
+    "both_sides": "shown from both sides",
     "unknown": "exposure not known",
 }
 _SPARE_COLOURS = ("#6A4C93", "#8C6D31", "#7F7F7F", "#637939")

@@ -28,6 +28,10 @@ TABLES: dict[str, tuple[str, ...]] = {  # what the page uses, by study
         "exclusions", "consistency", "consistency_means", "class_shares", "mapping_effects",
         "synapse_effects", "edit_scores", "consistent_choice", "wording_effects", "neuron_maps",
     ),
+    "entity_relation": (
+        "side_exclusions", "cross_side", "side_transfer", "side_means", "edit_choice",
+        "edit_outcomes", "tracing_totals", "tracing_effects", "attention_shares",
+    ),
 }  # fmt: skip
 RUN_TABLES = ("localization", "localization_overlaps")  # what training measured, of one run
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint

@@ -1,9 +1,13 @@
 """The published figures beside our own, row by row, each with what must stand next to it."""
 
+import re
+
 import pandas as pd
 
 from coemerge.report.findings_masks import overlap_means
 from coemerge.report.findings_queries import score_controls, share_controls
+from coemerge.report.findings_sides import side_controls
+from coemerge.report.findings_tracing import tracing_controls
 from coemerge.report.markup import Html, element, interval, join, lines, number, points
 from coemerge.report.published import PUBLISHED, Published
 from coemerge.report.results import Results, Row, nulls_of, pick
@@ -20,10 +24,14 @@ _NOTES = {  # by study, where it was run
     "query_localization": "n of P3-a and P3-b: facts. Gains of P3-b are differences of the same "
     "facts' Avg: the mean of Rel and Gen, the edited and the fact's other queries that follow, and "
     "Loc, unrelated queries that stay.",
+    "entity_relation": "n of P2-a: facts, of P2-b: prompts. Harmonic means are of the entity and "
+    "the relation probe; TI, the transfer index, is what an edit changes on the other side, of "
+    "what an edit of that side changes there.",
 }
 _FOLDS = {
     "seen": "The same with option sets that training showed together",
     "task": "Direct answers and chain of thought, format by format",
+    "sides": "Edits of either side: before the edit, generalisation, and transfer by arm",
 }
 _LEVEL = 0.05  # of false discoveries over checkpoints
 _NULLS = {
@@ -87,8 +95,11 @@ def waiting(results: Results, study: str) -> Html:
 
 def _fold(row: Row) -> str:
     """Which of the lesser groups a row is in, if any: transfer with option sets that were seen (not
-    the difference with them), and single formats of reasoning."""
+    the difference with them), single formats of reasoning, and edits by other measures or arm by
+    arm."""
     name = str(row.get("name", ""))
+    if row.get("id") == "P2-a":
+        return "" if re.match("(mean|transfer)/efficacy/[^/]+/[^/]+(/post)?$", name) else "sides"
     if name.startswith("cot/"):
         return "" if name.endswith("/all") else "task"
     return "seen" if "/seen/" in name else ""
@@ -170,6 +181,8 @@ def value_text(row: Row, published: Published) -> str:
     value, low, high = (row.get(name) for name in ("value", "low", "high"))
     if row.get("unit") == "points":
         return points(value, low, high)
+    if row.get("unit") == "index":  # a ratio, which the paper has no values of
+        return interval(value, low, high).replace("-", "−")
     known = [v for v in (value, low, high) if isinstance(v, int | float)]
     percent = published.percent and all(-2 <= v <= 2 for v in known)
     return interval(value, low, high, percent)
@@ -191,6 +204,8 @@ def _controls(results: Results, published: Published) -> Html:
         "P1-a": _failure_nulls,
         "P1-b": _interaction_controls,
         "P1-f": _overlap_controls,
+        "P2-a": side_controls,
+        "P2-b": tracing_controls,
         "P3-a": share_controls,
         "P3-b": score_controls,
     }.get(published.id)
