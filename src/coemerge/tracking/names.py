@@ -47,6 +47,12 @@ def query_localization(group: str, name: str) -> str:
     return f"query_localization/{group}/{name}"
 
 
+def entity_relation(group: str, name: str) -> str:
+    """Of the study of two sides: ``group`` is transfer, pre, post, total_effect or attention_share;
+    ``name`` an editor with its edited side and the probe, or what got noise."""
+    return f"entity_relation/{group}/{name}"
+
+
 def chain_of_thought(prompting: str, masks: str) -> str:
     """Drop of accuracy, direct or with reasoning (cot); ``masks``: whose units were ablated."""
     return f"chain_of_thought/{prompting}/{masks}"
