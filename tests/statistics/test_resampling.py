@@ -206,5 +206,7 @@ def test_undefined_cells_are_left_out_column_by_column():
     assert found.low[1] == found.high[1] == 5
     assert np.isnan(found.low[2:]).all()
     assert found.low[0] < 3 < found.high[0]
+    alone = hierarchical_means([np.ones((1, 2))], draws=10)
+    assert (alone.mean.tolist(), np.isnan(alone.low).all()) == ([1, 1], True)
     with pytest.raises(ValueError, match="no values"):
         hierarchical_means([np.empty((0, 4))])

@@ -123,7 +123,8 @@ def hierarchical_means(
     total, count = np.split(np.concatenate(list(_resampled_sums(counted, seed, draws))), 2, axis=1)
     found = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
     known = (n > 1) & (np.isfinite(found).mean(axis=0) >= _DEFINED)
-    low[known], high[known] = np.nanquantile(found[:, known], (0.025, 0.975), axis=0)
+    if known.any():
+        low[known], high[known] = np.nanquantile(found[:, known], (0.025, 0.975), axis=0)
     return ColumnMeans(mean, low, high, sd, n)
 
 
