@@ -9,12 +9,12 @@ from torch.nn.functional import cross_entropy
 
 from coemerge.editing import fine_tuning
 from coemerge.editing.fine_tuning import FT, FT_L, FineTuningConfig, fine_tune
-from coemerge.editing.requests import Goal, Request
+from coemerge.editing.requests import Request
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.edits import Edit
 from coemerge.interventions.guard import unchanged
-from tests.editing.requests import some_requests
-from tests.interventions.models import D_VOCAB, MODELS, make_model, shared_model
+from tests.editing.requests import broken_request, some_requests
+from tests.interventions.models import MODELS, logits_of, make_model, shared_model
 
 QUICK = FineTuningConfig(lr=1e-3, steps=4)
 SAME_CHANGE = 2e-5  # of steps of 1e-3; Adam amplifies rounding where gradients are near 0
@@ -119,22 +119,40 @@ def test_size_of_batches_does_not_matter(monkeypatch: pytest.MonkeyPatch):
         assert float(gap.mean()) < SAME_CHANGE
 
 
-def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone():
+def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone(
+    caplog: pytest.LogCaptureFixture,
+):
     model, requests = make_model("gpt2"), some_requests(2)
     expected = fine_tune(model, requests, 0, QUICK)
-    used = {token for request in requests for token in request.goal.ids}
-    bad = min(set(range(D_VOCAB)) - used)
-    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-    with torch.no_grad():
-        model.transformer.wte.weight[bad] = torch.inf
-    broken = Request(Goal([1, bad, 2], (0, 2), [4]), [5])
+    broken = broken_request(model, requests)
 
     found = fine_tune(model, [requests[0], broken, requests[1]], 0, QUICK)
 
     assert [outcome.diverged for outcome in found] == [False, True, False]
     assert found[1].edit.is_empty
+    assert caplog.text.count("1 of 3 requests, first requests[1], diverged") == 1
     for one, other in zip(expected, found[::2], strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
+
+
+def test_steps_that_are_too_long_diverge_and_nothing_is_written():
+    model, requests = shared_model("gpt2"), some_requests(3)
+
+    outcomes = fine_tune(model, requests, 0, replace(FT, lr=1e30))
+
+    assert all(outcome.diverged and outcome.edit.is_empty for outcome in outcomes)
+
+
+def test_what_is_answered_already_is_told(caplog: pytest.LogCaptureFixture):
+    model, requests = shared_model("gpt2"), some_requests(3)
+    goal = requests[1].goal
+    top = int(logits_of(model, torch.tensor([goal.ids]))[0, -1].argmax())
+    requests[1] = Request(replace(goal, target=[top]), [top])
+
+    outcomes = fine_tune(model, requests, 0, QUICK)
+
+    assert [outcome.already_answered for outcome in outcomes] == [False, True, False]
+    assert caplog.text.count("1 of 3 requests, first requests[1], ask for what the model ans") == 1
 
 
 def test_the_model_is_left_as_found_and_bad_settings_are_refused(monkeypatch):

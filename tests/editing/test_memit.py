@@ -2,16 +2,26 @@
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from coemerge.editing.keys import KeyMoment, subject_states
 from coemerge.editing.memit import memit, shares
 from coemerge.editing.value_config import ValueConfig
 from coemerge.editing.values import optimise_values
+from coemerge.interventions.edits import Edit
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.sites import Site
 from coemerge.interventions.weight_edits import edited
-from tests.editing.requests import CONTEXTS, some_requests
-from tests.interventions.models import D_MLP, MODELS, POST_NORM, make_model, noise, shared_model
+from tests.editing.requests import CONTEXTS, broken_request, some_requests
+from tests.interventions.models import (
+    D_MLP,
+    D_VOCAB,
+    MODELS,
+    POST_NORM,
+    make_model,
+    noise,
+    shared_model,
+)
 
 QUICK = ValueConfig(steps=5, max_norm=0.75)
 MOMENT = KeyMoment.of(noise(200, D_MLP, seed=3).T @ noise(200, D_MLP, seed=3) / 200)
@@ -58,6 +68,55 @@ def test_layers_that_realise_their_shares_total_the_whole(name: str):
             now = subject_states(model, [request.goal], [()], [end])[end][0, 0]
         wanted = before[e] + found.values[e]
         torch.testing.assert_close(now, wanted, rtol=REALISED, atol=10 * REALISED)
+
+
+def test_layers_of_a_model_take_a_third_then_half_then_all_of_what_is_missing():
+    """T-E7: each of what is missing under the layers before it, at the keys that are then read."""
+    model, (request,) = deep_model(), some_requests(1)
+    before, found = optimise_values(model, [request], [()], 3, "residual", QUICK)
+    target, end, layers = (before + found.values)[0], Site("resid_post", 3), [1, 2, 3]
+
+    (outcome,) = memit(model, [request], layers, [()], None, 1e-9, QUICK)
+
+    for done, layer in enumerate(layers):
+        key = Site("mlp_act", layer)
+        with edited(model, Edit({k: outcome.edit.deltas[k] for k in layers[:done]})):
+            seen = subject_states(model, [request.goal], [()], [key, end])
+        delta, missing = outcome.edit.deltas[layer], target - seen[end][0, 0]
+        change = delta.left @ (delta.right.T @ seen[key][0, 0])
+        assert missing.norm() > 0.1
+        torch.testing.assert_close(change, missing / (3 - done), rtol=REALISED, atol=10 * REALISED)
+
+
+def deep_model() -> GPT2LMHeadModel:
+    shape = {"n_embd": 32, "n_layer": 5, "n_head": 2, "n_positions": 16, "n_inner": D_MLP}
+    special = {"bos_token_id": None, "eos_token_id": None}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=D_VOCAB, initializer_range=0.2, **shape, **special)
+        return GPT2LMHeadModel(config).eval()
+
+
+def test_a_request_that_diverges_is_told_and_left_out(caplog: pytest.LogCaptureFixture):
+    """Also where one edit serves all."""
+    model, requests = make_model("gpt2"), some_requests(2)
+    broken = broken_request(model, requests)
+    asked = [requests[0], broken, requests[1]]
+    expected = memit(model, requests, [0, 1], CONTEXTS, None, 1.0, QUICK, together=True)
+    assert "diverged" not in caplog.text
+
+    apart, together = (
+        memit(model, asked, [0, 1], CONTEXTS, None, 1.0, QUICK, together=t) for t in (False, True)
+    )
+
+    for outcomes in (apart, together):
+        assert [outcome.diverged for outcome in outcomes] == [False, True, False]
+        assert outcomes[1].edit.is_empty
+    assert caplog.text.count("1 of 3 requests, first requests[1], diverged") == 2
+    found, wanted = (e[0].edit.deltas[1] for e in (together, expected))
+    torch.testing.assert_close(
+        found.left @ found.right.T, wanted.left @ wanted.right.T, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_each_of_three_layers_takes_a_third_then_half_then_all():
@@ -131,6 +190,7 @@ def test_the_model_is_left_as_found_and_bad_settings_are_refused(monkeypatch):
     for message, layers, moments, weight in [
         (r"layers \[1, 0\]: must ascend", [1, 0], None, 1.0),
         (r"layers \[\]: must be some of 0 to 1", [], None, 1.0),
+        (r"layers \[1, 2\]: must be some of 0 to 1", [1, 2], None, 1.0),
         (r"weight: lambda must be above 0, got 0", [0], None, 0),
         (r"moments: there is none of layer 1", [0, 1], {0: MOMENT}, 1.0),
     ]:

@@ -1,21 +1,25 @@
 """Rank-one edits: the closed form on numbers, and edits of models of every architecture."""
 
+import logging
+
 import pytest
 import torch
 from torch import Tensor
 
 from coemerge.editing import values
 from coemerge.editing.keys import KeyMoment, subject_states
-from coemerge.editing.objective import projected
+from coemerge.editing.objective import post_norm, projected
 from coemerge.editing.rank_one import rank_one, rank_one_updates
 from coemerge.editing.requests import Goal, Request
 from coemerge.editing.value_config import ValueConfig
 from coemerge.editing.values import optimise_values
+from coemerge.interventions.architecture import ModuleMap, projection_matrix
+from coemerge.interventions.capture import capture
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
 from coemerge.interventions.weight_edits import edited
-from tests.editing.requests import CONTEXTS, some_requests
+from tests.editing.requests import CONTEXTS, broken_request, some_requests
 from tests.interventions.models import D_MLP, MODELS, logits_of, make_model, noise, shared_model
 
 SAME_VALUE = 1e-4  # methods T-E5
@@ -70,14 +74,23 @@ def test_the_subject_has_the_optimised_value_after_the_edit(name: str):
     wanted = before + descent.values
 
     for outcome, request, value in zip(found, requests, wanted, strict=True):
-        delta = outcome.edit.deltas[layer]
-        assert delta.left.shape[1] == delta.right.shape[1] == 1
         assert not outcome.diverged
-        site = Site("mlp_act", layer)
-        with edited(model, outcome.edit):
-            key = subject_states(model, [request.goal], [()], [site])[site][0, 0]
+        untouched = matrix_of(model, layer).clone()
+        key_site, out_site = Site("mlp_act", layer), Site("mlp_out", layer)
+        with edited(model, outcome.edit), capture(model, [out_site]) as seen:
+            change = matrix_of(model, layer) - untouched
+            key = subject_states(model, [request.goal], [()], [key_site])[key_site][0, 0]
             now = projected(model, layer, key)
+            logits_of(model, torch.tensor([request.goal.ids]))
+        assert torch.linalg.matrix_rank(change, rtol=1e-3) == 1
         torch.testing.assert_close(now, value, rtol=SAME_VALUE, atol=SAME_VALUE)
+        norm = post_norm(model, layer) or torch.nn.Identity()
+        there = seen[out_site][0, request.goal.subject[1] - 1]
+        torch.testing.assert_close(there, norm(value), rtol=SAME_VALUE, atol=SAME_VALUE)
+
+
+def matrix_of(model, layer: int) -> Tensor:
+    return projection_matrix(ModuleMap(model).down_projection(layer)).detach()
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -171,29 +184,25 @@ def test_the_norm_of_the_change_is_bounded():
     assert float(ratio.max()) == pytest.approx(0.1, rel=1e-5)
 
 
-def token_set(row) -> set[int]:
-    return set(row.goal.ids if isinstance(row, Request) else row)
-
-
-def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone():
+def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone(
+    caplog: pytest.LogCaptureFixture,
+):
     model, requests = make_model("gpt2"), some_requests(4)
     expected = rank_one(model, requests, 0, CONTEXTS, None, QUICK)
-    used = {token for row in (*requests, *CONTEXTS) for token in token_set(row)}
-    bad = min(set(range(60)) - used)
-    broken = Request(Goal([1, bad, 2], (0, 2), [4]), [5])
-    model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-    with torch.no_grad():
-        model.transformer.wte.weight[bad] = torch.inf
+    broken = broken_request(model, requests)
 
     found = rank_one(model, [*requests[:2], broken, *requests[2:]], 0, CONTEXTS, None, QUICK)
 
     assert [outcome.diverged for outcome in found] == [False, False, True, False, False]
     assert found[2].edit.is_empty
+    assert caplog.text.count("1 of 5 requests, first requests[2], diverged") == 1
     for one, other in zip(expected, found[:2] + found[3:], strict=True):
         assert one.loss == pytest.approx(other.loss, rel=SAME_EDIT)
 
 
-def test_asking_for_what_is_answered_already_changes_no_answer_and_is_flagged():
+def test_asking_for_what_is_answered_already_changes_no_answer_and_is_told(
+    caplog: pytest.LogCaptureFixture,
+):
     """T-E10."""
     model = shared_model("gpt2")
     requests = []
@@ -202,8 +211,10 @@ def test_asking_for_what_is_answered_already_changes_no_answer_and_is_flagged():
         top = int(logits_of(model, torch.tensor([goal.ids]))[0, -1].argmax())
         requests.append(Request(Goal(goal.ids, goal.subject, [top]), [top]))
 
-    outcomes = rank_one(model, requests, 0, CONTEXTS, MOMENT)
+    with caplog.at_level(logging.WARNING):
+        outcomes = rank_one(model, requests, 0, CONTEXTS, MOMENT)
 
+    assert caplog.text.count("4 of 4 requests, first requests[0], ask for what") == 1
     for request, outcome in zip(requests, outcomes, strict=True):
         assert outcome.already_answered
         with edited(model, outcome.edit):

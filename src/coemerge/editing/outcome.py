@@ -1,5 +1,6 @@
 """What became of requests."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from torch import nn
 from coemerge.editing.descent import Descent
 from coemerge.editing.requests import Request, already_answered
 from coemerge.interventions.edits import Edit
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,16 +32,25 @@ class Outcome:
 def outcomes(
     model: nn.Module, requests: Sequence[Request], edits: Sequence[Edit | None], found: Descent
 ) -> list[Outcome]:
-    """One per request; an edit of None, or of a descent that diverged, is one that diverged."""
+    """One per request; an edit of None, or of a descent that diverged, is one that diverged. Warns
+    once, with counts, of what diverged and of what was answered already."""
     answered = already_answered(model, requests).tolist()
-    diverged = found.diverged.tolist()
+    diverged = [edit is None or bool(d) for edit, d in zip(edits, found.diverged, strict=True)]
+    _warn(diverged, "diverged (loss or change ceased to be finite): for these nothing is written")
+    _warn(answered, "ask for what the model answers already: their success says nothing")
     return [
         Outcome(
             edit=Edit() if edit is None or diverged[e] else edit,
             loss=float(found.loss[e]),
             n_steps=int(found.n_steps[e]),
-            diverged=edit is None or diverged[e],
+            diverged=diverged[e],
             already_answered=answered[e],
         )
         for e, edit in enumerate(edits)
     ]
+
+
+def _warn(concerned: Sequence[bool], words: str) -> None:
+    if n := sum(concerned):
+        first = concerned.index(True)
+        log.warning("%d of %d requests, first requests[%d], %s", n, len(concerned), first, words)
