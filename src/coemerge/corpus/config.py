@@ -73,22 +73,18 @@ class DatasetSpec:
 
     def fingerprint(self) -> str:
         """Hash of the settings, with input files by content instead of by path. Formats that a run
-        may add, names of relations and pools of names count where there are some: without, a data
-        set is what it was before."""
+        may add, and names of relations, count where there are some: without, a data set is what it
+        was before."""
         corpus, prompts = asdict(self.corpus), asdict(self.prompts)
         if not corpus["plan"]["added"]:
             del corpus["plan"]["added"]
         if not prompts["naming_path"]:
             del prompts["naming_path"]
-        world = asdict(self.world)  # type: ignore[call-overload]
-        for kind in world.get("types", {}).values():
-            if kind["pool"] is None:
-                del kind["pool"]
         content = _with_files_hashed(
             {
                 "schema": DATA_SCHEMA,
                 "seed": self.seed,
-                "world": world,
+                "world": asdict(self.world),  # type: ignore[call-overload]
                 "prompts": prompts,
                 "corpus": corpus,
                 "tokenizer": self._tokenizer_digest(),

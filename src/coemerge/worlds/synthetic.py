@@ -23,18 +23,12 @@ _STRICT_CHECK_LIMIT = 100_000  # above, construction alone guarantees what check
 
 @dataclass
 class EntityTypeConfig:
-    """How entities of a type are named: ``words`` invented words each, or a word list first.
-
-    ``pool``: of two-word names, how many first and how many last words they share; None gives every
-    entity its own, so that either word tells who it is. With fewer it takes both, as in real names,
-    and a name is known at its last token only.
-    """
+    """How entities of a type are named: ``words`` invented words each, or a word list first."""
 
     size: int = 1
     words: int = 1
     suffixes: list[str] = field(default_factory=lambda: [""])
     lexicon: str | None = None
-    pool: int | None = None
 
 
 @dataclass
@@ -188,9 +182,10 @@ def _shuffled_block(seed: int, relation_id: str, block: int, n_objects: int) -> 
 
 
 class _FullNames(Sequence[str]):
-    """``size`` distinct names of two words out of two pools of ``pool`` words each."""
+    """``size`` distinct names of two words out of two pools of at most 512 words."""
 
-    def __init__(self, size: int, pool: int, rng: np.random.Generator, taken: set[str]) -> None:
+    def __init__(self, size: int, rng: np.random.Generator, taken: set[str]) -> None:
+        pool = min(size, _MAX_NAME_POOL)
         words = invent_words(2 * pool, rng, taken=taken)
         taken.update(words)
         self._size, self._first, self._last = size, words[:pool], words[pool:]
@@ -225,8 +220,7 @@ def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
     for position, (name, spec) in enumerate(config.types.items()):
         rng = np.random.default_rng([config.seed, position])
         if spec.words == 2:
-            pool = spec.pool or min(spec.size, _MAX_NAME_POOL)
-            entities[name] = _FullNames(spec.size, pool, rng, taken)
+            entities[name] = _FullNames(spec.size, rng, taken)
             continue
         known = (lexicon[spec.lexicon] if spec.lexicon else [])[: spec.size]
         invented = invent_words(spec.size - len(known), rng, spec.suffixes, taken)
@@ -242,13 +236,8 @@ def _check_config(config: SyntheticWorldConfig) -> None:
     for name, kind in config.types.items():
         if kind.size < 1 or kind.words not in (1, 2):
             problems.append(f"world.types.{name}: needs size >= 1 and words 1 or 2")
-        if kind.words == 2 and kind.size > (kind.pool or _MAX_NAME_POOL) ** 2:
-            most = (kind.pool or _MAX_NAME_POOL) ** 2
-            problems.append(f"world.types.{name}.size: at most {most} two-word names")
-        if kind.pool is not None and (kind.words != 2 or kind.pool < 2):
-            problems.append(
-                f"world.types.{name}.pool: of names of two words, and at least 2, got {kind.pool}"
-            )
+        if kind.words == 2 and kind.size > _MAX_NAME_POOL**2:
+            problems.append(f"world.types.{name}.size: at most {_MAX_NAME_POOL**2} two-word names")
     for name in dict.fromkeys(config.use):
         if name not in config.relations:
             problems.append(f"world.use: unknown {name!r}; known: {list(config.relations)}")
