@@ -137,16 +137,7 @@ def trace_sides(
         corrupt: trace(model, bare, settings[corrupt], show_progress=True)
         for corrupt in config.corruptions
     }
-    texts = NeutralTexts(
-        prompts=bare,
-        relations=[one.relation for one in whole],
-        statements=[statement(one.ids, one.answer_ids, separator) for one in whole],
-        n_separator=len(separator),
-        opening=opening,
-        context=getattr(model.config, "max_position_embeddings", None),
-        draws=config.prefix_draws,
-        seed=config.seed,
-    )
+    texts = _neutral_texts(model, whole, bare, config, opening, separator)
     behind, prefixed = behind_neutral_texts(model, texts)
     totals = {
         corrupt: total_effects(model, prefixed, settings[corrupt], show_progress=True)
@@ -158,6 +149,26 @@ def trace_sides(
         prefixed=_setting([whole[i] for i in behind], prefixed, totals, config),
         noise_std=std,
         left_out=left_out,
+    )
+
+
+def _neutral_texts(
+    model: nn.Module,
+    asked: Sequence[Asked],
+    prompts: Sequence[TracedPrompt],
+    config: EntityRelationConfig,
+    opening: int | None,
+    separator: Sequence[int],
+) -> NeutralTexts:
+    return NeutralTexts(
+        prompts=prompts,
+        relations=[one.relation for one in asked],
+        statements=[statement(one.ids, one.answer_ids, separator) for one in asked],
+        n_separator=len(separator),
+        opening=opening,
+        context=getattr(model.config, "max_position_embeddings", None),
+        draws=config.prefix_draws,
+        seed=config.seed,
     )
 
 
