@@ -174,6 +174,8 @@ def test_rome_takes_on_its_own_side_by_its_interval(bounds: Bounds, words: str):
         ((-0.2, -0.3, -0.1), "attention carries less of it when the relation is corrupted"),
         ((0.1, -0.1, 0.3), "+10.0 points [−10.0, +30.0]: undecided (n = 78)"),
         ((0.1, NAN, NAN), "+10.0 points: undecided (n = 78)"),
+        ((0.001, 0.0005, 0.002), "surely less than 2 points, none to speak of (n = 78)"),
+        ((0.02, 0.01, 0.03), "attention carries more of it when the relation is corrupted"),
     ],
 )
 def test_attentions_share_is_judged_by_the_paired_difference(bounds: Bounds, words: str):
@@ -217,9 +219,10 @@ def test_without_the_neutral_control_nothing_is_judged():
     [
         ((0.2, 0.1, 0.3), "held, 20.0 % [13.0, 27.0] when attention outputs are held: which more"),
         ((0.9, 0.8, 1.0), "MLPs surely matter more"),
-        ((0.05, 0.0, 0.1), "5.0 % [0.0, 10.0] when MLP outputs are held (undecided)"),
+        ((0.05, 0.0, 0.1), "5.0 % [0.0, 10.0] when MLP outputs are held, undecided"),
         ((0.05, 0.0, 0.1), "attention surely matters more"),
-        ((-0.2, -0.3, -0.1), "when MLP outputs are held (surely more with them held)"),
+        ((-0.2, -0.3, -0.1), "when MLP outputs are held, surely more with them held"),
+        ((-0.2, NAN, NAN), "−20.0 % (no interval) when MLP outputs are held, undecided"),
     ],
 )
 def test_severing_is_judged_by_intervals(bounds: Bounds, words: str):
@@ -227,6 +230,15 @@ def test_severing_is_judged_by_intervals(bounds: Bounds, words: str):
     told = severing_says(changed("attention_shares", "value", bounds, **of))
 
     assert words in told.split("; noise on relation")[0]
+
+
+def test_ratios_without_interval_say_why():
+    of = {"corrupt": "subject", "site": "corrupted"}
+    found = changed("attention_shares", "value", (0.3, NAN, NAN), **of)
+
+    assert share_says(found).endswith("No interval: what is divided by may be 0.")
+    assert severing_says(found).endswith("No interval: what is divided by may be 0.")
+    assert "No interval" not in share_says(results()) + severing_says(results())
 
 
 def test_peaks_leave_cut_windows_and_the_last_token_aside():

@@ -18,7 +18,7 @@ from coemerge.report.picture import Picture
 from coemerge.report.results import Results
 from coemerge.report.side_rows import (
     KINDS,
-    attention_rows,
+    bounded_attention,
     cross_rows,
     drawn_transfer,
     effect_rows,
@@ -110,10 +110,11 @@ PICTURES: tuple[Picture, ...] = (
         "Attention's share of the effect",
         "Ratios of means over prompts. The best site is chosen by its effect; the mean over layers "
         "of the last corrupted token is not. Right: the same prompts under both corruptions. 95 % "
-        "intervals, which may leave the panel.",
+        "intervals, which may leave the panel; ratios without one, as what they are divided by may "
+        "be 0, are left out.",
         ("attention_shares",),
-        attention_rows,
-        lambda r: draw_attention(attention_rows(r)),
+        bounded_attention,
+        lambda r: draw_attention(bounded_attention(r)),
         share_says,
     ),
 )

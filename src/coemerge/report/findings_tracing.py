@@ -4,7 +4,7 @@ sentences; words that judge follow from intervals here."""
 import pandas as pd
 
 from coemerge.report.figure_tracing import cut_layers
-from coemerge.report.findings import change, share, surely_above, surely_below, surely_less
+from coemerge.report.findings import change, surely_above, surely_below, surely_less
 from coemerge.report.markup import number, points
 from coemerge.report.query_rows import first
 from coemerge.report.results import Results, Row, pick
@@ -24,6 +24,9 @@ from coemerge.report.side_rows import (
 )
 
 _HELD = {"loss_mlp_severed": "MLP outputs", "loss_attn_severed": "attention outputs"}
+_SMALL = 0.02  # a difference of shares that is surely smaller is none to speak of
+_MARK = "(no interval)"
+_NO_BOUNDS = " No interval: what is divided by may be 0."
 _SITE_NAMES = {"best": "best role and layer", "corrupted": "last corrupted token, all layers"}
 
 
@@ -61,23 +64,28 @@ def share_says(results: Results) -> str:
     for site, words in _SITE_NAMES.items():
         row = attention_row(results, CONTRAST, SHARE, site)
         each = [
-            f"{corrupt} {share(own)}"
+            f"{corrupt} {_ratio(own)}"
             for corrupt in CORRUPTIONS
             if (own := attention_row(results, corrupt, SHARE, site))
         ]
         contrast = f"relation − subject {_points(row)}: {_judged(row)}" if row else ""
         if parts := [part for part in (", ".join(each), contrast) if part]:
             told.append(f"{words}: {'; '.join(parts)}")
-    return (
-        f"Attention's share of the indirect effect. {'. '.join(map(_capital, told))}."
-        if told
-        else ""
-    )
+    if not told:
+        return ""
+    said = f"Attention's share of the indirect effect. {'. '.join(map(_capital, told))}."
+    return said + (_NO_BOUNDS if _MARK in said else "")
+
+
+def _ratio(row: Row) -> str:
+    return change(row) + ("" if pd.notna(row["low"]) and pd.notna(row["high"]) else f" {_MARK}")
 
 
 def _judged(row: Row) -> str:
     """Of a difference between relation and subject."""
     n = f"n = {number(row['n'])}"
+    if surely_above(row, -_SMALL) and surely_below(row, _SMALL):
+        return f"surely less than {100 * _SMALL:.0f} points, none to speak of ({n})"
     if surely_above(row, 0):
         return f"attention carries more of it when the relation is corrupted ({n})"
     if surely_below(row, 0):
@@ -130,13 +138,14 @@ def severing_says(results: Results) -> str:
     told = [part for corrupt in CORRUPTIONS if (part := _severed(results, corrupt))]
     if not told:
         return ""
-    return f"Lost of the residual's effect, {_SITE_NAMES['corrupted']}: {'; '.join(told)}."
+    said = f"Lost of the residual's effect, {_SITE_NAMES['corrupted']}: {'; '.join(told)}."
+    return said + (_NO_BOUNDS if _MARK in said else "")
 
 
 def _severed(results: Results, corrupt: str) -> str:
     found = {name: attention_row(results, corrupt, name, "corrupted") for name in LOSSES}
     known = {name: row for name, row in found.items() if row}
-    told = [f"{change(row)} when {_HELD[name]} are held{_none(row)}" for name, row in known.items()]
+    told = [f"{_ratio(row)} when {_HELD[name]} are held{_none(row)}" for name, row in known.items()]
     if not told:
         return ""
     n = number(max(int(row["n"]) for row in known.values()))
@@ -147,7 +156,7 @@ def _none(row: Row) -> str:
     """Where the interval holds 0."""
     if surely_above(row, 0):
         return ""
-    return " (surely more with them held)" if surely_below(row, 0) else " (undecided)"
+    return ", surely more with them held" if surely_below(row, 0) else ", undecided"
 
 
 def _which(known: dict[str, Row]) -> str:

@@ -199,6 +199,12 @@ def attention_rows(results: Results) -> pd.DataFrame:
     return rows[known & rows["value"].notna()]
 
 
+def bounded_attention(results: Results) -> pd.DataFrame:
+    """The same without ratios that have no interval, as what they are divided by may be 0."""
+    rows = attention_rows(results)
+    return rows.dropna(subset=["low", "high"]) if len(rows) else rows
+
+
 def attention_row(results: Results, corrupt: str, measure: str, site: str) -> Row:
     """Empty where not defined."""
     return first(pick(attention_rows(results), corrupt=corrupt, measure=measure, site=site))
