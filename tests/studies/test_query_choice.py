@@ -18,7 +18,7 @@ from coemerge.studies.query_localization.controls import (
     of_the_relation,
 )
 from coemerge.studies.query_localization.queries import Queries, choose_queries
-from coemerge.studies.query_localization.text import cut, held_out_rows
+from coemerge.studies.shared.text import cut, held_out_rows
 from coemerge.tables.store import make_table
 from tests.interventions.models import logits_of, shared_model
 from tests.localization.models import FACTS, FIRST_OBJECT

@@ -29,7 +29,7 @@ from coemerge.studies.entity_relation.tracing import (
     Asked,
     Setting,
     Traced,
-    best_layer,
+    best_site,
     relation_spans,
     trace_sides,
     tracing_prompts,
@@ -183,7 +183,7 @@ def test_planted_facts_need_their_subject_and_their_format():
         assert [p.corrupted(corrupt) for p in found.bare.prompts] == [
             {"subject": [1], "relation": [0], "both": [0, 1]}[corrupt]
         ] * len(asked)
-    assert best_layer(found) == 0
+    assert best_site(found)[:2] == ("last", 0)
 
 
 def test_the_model_is_left_as_found_and_the_same_again():
@@ -223,27 +223,29 @@ def test_nothing_to_trace():
     assert [len(rows) for rows in tables.values()] == [0, 6, 0, 0]
     assert all(row["n"] == row["n_kept"] == 0 for row in tables["tracing_totals"])
     with pytest.raises(ValueError, match=r"of 0 prompts none.*study.layers=\[2\]"):
-        best_layer(found)
+        best_site(found)
     assert not any(tracing_tables([], config()).values())
 
 
-def test_the_best_layer_is_that_of_the_mlp_in_windows_of_one_size():
+def test_the_best_site_is_that_of_the_mlp_in_windows_of_one_size():
     """Of the first prompt the MLPs give back 0.5, 0.2 and 0.3, the first in half a window."""
-    traced = made([[[0.9, 0.5], [0.3, 0.2], [0.1, 0.3]], [[0.0] * 2, [9.0] * 2, [0.0] * 2]])
-    windows = np.array([1, 2, 2])
+    traced = made(
+        [[[0.9, 0.5], [0.3, 0.2], [0.1, 0.3], [0, 9]], [[0.0] * 2, [9.0] * 2, [0.0] * 2, [0.0] * 2]]
+    )
+    windows = np.array([1, 2, 2, 2])
     subject = replace(traced.bare.results["subject"], windows=windows)
     traced = replace(traced, bare=replace(traced.bare, results={"subject": subject}))
-    assert best_layer(with_kept(traced, subject=[True, False])) == 2
-    assert best_layer(with_kept(traced, subject=[False, True])) == 1
+    assert best_site(with_kept(traced, subject=[True, False]))[:2] == ("last", 2)
+    assert best_site(with_kept(traced, subject=[False, True]), ["last"])[:2] == ("last", 1)
     with pytest.raises(ValueError, match=r"of 2 prompts none .*study.layers=\[2\]"):
-        best_layer(with_kept(traced, subject=[False, False]))
+        best_site(with_kept(traced, subject=[False, False]))
 
 
 def test_without_what_names_a_layer_the_remedy_is_said():
     settings = {**TINY, "kinds": ("attn",), "severed": ()}
     found = trace_sides(shared_model("gpt2"), random_asked(2), config(tracing=settings), 0, OPENING)
     with pytest.raises(ValueError, match=r"study.tracing.kinds.*study.layers"):
-        best_layer(found)
+        best_site(found)
     rows = tracing_tables([found], config(tracing=settings))
     assert {row["kind"] for row in rows["tracing_effects"]} == {"attn"}
     assert rows["attention_shares"] == []

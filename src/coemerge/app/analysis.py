@@ -22,6 +22,7 @@ from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chance
 from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
+from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
@@ -31,6 +32,7 @@ WANDB_MODES = ("offline", "online", "disabled")
 _CHECKS: dict[str, Callable[..., Any]] = {
     "chain_of_thought": ChainOfThoughtConfig,
     "co_emergence": CoEmergenceConfig,
+    "entity_relation": EntityRelationConfig,
     "query_localization": QueryLocalizationConfig,
     "task_localization": TaskLocalizationConfig,
 }

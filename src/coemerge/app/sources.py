@@ -22,6 +22,7 @@ from coemerge.corpus.records import write_prompts
 from coemerge.interventions.architecture import LAYOUTS
 from coemerge.lm.base import CONTEXT_KEYS
 from coemerge.lm.series import Member
+from coemerge.prompts.edit_prompts import EncodedEdits, encode_edits
 from coemerge.prompts.encoding import Encoder
 from coemerge.prompts.generic import left_to_right
 from coemerge.prompts.tasks import TASKS
@@ -39,7 +40,8 @@ class Source:
     """A series with what to ask it. ``facts``: columns of ``FactRecord`` and their arms;
     ``exposure``: the ledger that training kept; ``manifest``: the report's row on it.
     ``n_wordings``: of models from elsewhere, how many left-to-right statements the data set has of
-    each relation; the first completions are these, others put openings before them."""
+    each relation; the first completions are these, others put openings before them. ``edits``: what
+    the data set asks to be edited, if it does."""
 
     series: Series
     questions: Questions
@@ -48,6 +50,7 @@ class Source:
     known: pd.DataFrame | None = None
     exposure: pd.DataFrame | None = None
     n_wordings: Mapping[str, int] | None = None
+    edits: EncodedEdits | None = None
 
     @property
     def run_id(self) -> str:
@@ -210,9 +213,10 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
     assert series.questions is not None
     builder = DatasetBuilder(series.questions)
     tokenizer = builder.tokenizer()
+    encoder = Encoder(tokenizer, series.chat)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prompts.parquet"
-        write_prompts(path, builder.prompts(Encoder(tokenizer, series.chat)), {})
+        write_prompts(path, builder.prompts(encoder), {})
         prompts = read_table(path)
     for reason, count in builder.notes.items():
         if count:
@@ -226,6 +230,7 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
     _check_context(prompts, series.members)
     asked = set(prompts["fact_id"].to_pylist())
     facts = [fact for fact in builder.world.facts if fact.fact_id in asked]
+    cases = {fact: of for fact, of in builder.world.edit_cases.items() if fact in asked}
     return Source(
         series=series,
         questions=Questions(prompts, tokenizer, series.score, paraphrases, tasks),
@@ -248,6 +253,7 @@ def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) ->
             "models": [f"{member.name} ({member.directory})" for member in series.members],
         },
         n_wordings={name: len(left_to_right(w)) for name, w in builder.world.wordings.items()},
+        edits=encode_edits(encoder, cases) if cases else None,
     )
 
 

@@ -5,7 +5,7 @@ relation side a prompt names s and an object and asks for the relation, *none* w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -36,6 +36,25 @@ class Case:
     arm: str
     requests: Mapping[str, Request]
     trials: Mapping[str, CounterfactTrial]
+
+    def edited_at(self, token: str) -> "Case":
+        """With the key and the value of edits at the subject's ``first`` or ``last`` token."""
+        if token == "last":
+            return self
+        return replace(self, requests={s: _at_first(r) for s, r in self.requests.items()})
+
+
+def _at_first(request: Request) -> Request:
+    """The part of the subject that ends with its first token stands for it, in the neutral text
+    too."""
+    start, _ = request.goal.subject
+    neutral = request.goal.ids[start : start + 1] if request.neutral is None else request.neutral
+    goal, also = (
+        goal and replace(goal, subject=(goal.subject[0], goal.subject[0] + 1))
+        for goal in (request.goal, request.also)
+    )
+    assert goal is not None
+    return replace(request, goal=goal, also=also, neutral=neutral)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from coemerge.localization.tracing_config import TracingConfig
 from coemerge.prompts.tasks import get_task
 from coemerge.studies.shared.settings import check_lists, check_whole_numbers
 
+EDITED_TOKENS = {"traced": ("last", "first"), "last": ("last",), "first": ("first",)}
 EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
 VALUE_KEYS = ("lr", "steps", "kl_weight", "weight_decay", "max_norm", "stop_loss")
 KEYS = {  # what a grid may name, by editor
@@ -20,8 +21,8 @@ KEYS = {  # what a grid may name, by editor
     "ft_l": ("lr", "steps", "stop_loss", "max_change"),
     "kn": ("tau", "erased", "written"),
 }
-Setting = Mapping[str, float]
-Grid = Mapping[str, Sequence[float]]
+Setting = Mapping[str, Any]  # numbers
+Grid = Mapping[str, Any]  # of each key one value, or a list of those to be tried
 _LEAST = {
     "n_facts": 1,
     "min_facts": 2,
@@ -49,8 +50,11 @@ class EntityRelationConfig:
     on every side that their arm was shown in (of models from elsewhere, on the entity's).
     ``checkpoint``: an optimizer step, null: the last.
     ``paraphrases``, ``neighbours``: prompts per probe, at most. ``editors``: some of ``EDITORS``.
-    ``grids``: by editor, values to be tried of each setting; facts held out for it (``dev_share``)
-    decide. ``layers``: likewise the layers to be tried, null for where causal tracing points.
+    ``grids``: by editor, sets of values to be tried, the published ones being an empty set; facts
+    held out for it (``dev_share``) decide. ``layers``: likewise the layers to be tried,
+    null for where causal tracing points. ``edited_token``: which token of the subject holds the key
+    and the value of an edit: its ``last`` as published, its ``first``, or the one of them that
+    causal tracing points at.
     ``memit_layers``: how many layers MEMIT spreads over, up to that one. ``contexts``: (tokens, how
     many) of the prefixes that a request is read behind. ``key_tokens``: of text for the second
     moment of keys; ``text``: a file of it, null for the run's corpus. ``steps``: points of the path
@@ -70,11 +74,12 @@ class EntityRelationConfig:
     paraphrases: int = 5
     neighbours: int = 5
     editors: Sequence[str] = EDITORS
-    grids: Mapping[str, Grid] = field(default_factory=dict)
+    grids: Mapping[str, Sequence[Grid]] = field(default_factory=dict)
     layers: Sequence[int] | None = None
+    edited_token: str = "traced"
     memit_layers: int = 3
     dev_share: float = 0.3
-    contexts: Sequence[Sequence[int]] = ((5, 5),)
+    contexts: Sequence[Sequence[int]] = ((2, 2),)
     key_tokens: int = 100_000
     text: str | None = None
     steps: int = 20
@@ -94,10 +99,14 @@ class EntityRelationConfig:
         changes = {key: value for key, value in self.tracing.items() if value is not None}
         return TracingConfig(**{"seed": self.seed, **changes, "corrupt": corrupt})
 
-    def settings(self, editor: str) -> list[dict[str, float]]:
-        """Those to be tried, every combination; one that changes nothing where none are named."""
-        grid = self.grids.get(editor) or {}
-        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    def settings(self, editor: str) -> list[dict[str, Any]]:
+        """Those to be tried: every combination of the values of each set, as published if there is
+        none."""
+        tried: list[dict[str, Any]] = []
+        for grid in self.grids.get(editor) or [{}]:
+            lists = [value if _is_list(value) else [value] for value in grid.values()]
+            tried += [dict(zip(grid, values, strict=True)) for values in product(*lists)]
+        return tried
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
@@ -127,15 +136,11 @@ class EntityRelationConfig:
                 raise ValueError(f"study.editors, study.grids: {name!r} is not one of {EDITORS}")
         if not self.editors:
             raise ValueError(f"study.editors: name some of {', '.join(EDITORS)}")
-        for editor, grid in self.grids.items():
-            for key, values in (grid or {}).items():
-                where = f"study.grids.{editor}.{key}"
-                if key not in KEYS[editor]:
-                    raise ValueError(f"unknown key {where}; known: {', '.join(KEYS[editor])}")
-                if not isinstance(values, list | tuple) or not values:
-                    raise ValueError(f"{where}: give a list of values, such as [{values}]")
-                if not all(_is_number(value) and value >= 0 for value in values):
-                    raise ValueError(f"{where}: must be numbers, not negative, got {list(values)}")
+        for editor, grids in self.grids.items():
+            if not _is_list(grids) or not all(isinstance(grid, Mapping) for grid in grids):
+                raise ValueError(f"study.grids.{editor}: give a list of sets of values: [{{...}}]")
+            for grid in grids:
+                _check_grid(editor, grid)
         for layer in self.layers if self.layers is not None else (0,):
             if not isinstance(layer, int) or isinstance(layer, bool) or layer < 0:
                 raise ValueError(f"study.layers: must be layers from 0, got {layer!r}")
@@ -154,10 +159,35 @@ class EntityRelationConfig:
             self.traced(corrupt).check("study.tracing")
         if "neutral" in self.corruptions:
             raise ValueError("study.corruptions: neutral is the control, which is always there")
-        if "subject" not in self.corruptions and self.layers is None:
-            raise ValueError("study.corruptions: subject is needed where study.layers is null")
-        if not self.traced_facts and self.layers is None:
-            raise ValueError("study.traced_facts: 0 leaves nothing to choose study.layers by")
+        if self.edited_token not in EDITED_TOKENS:
+            names = ", ".join(EDITED_TOKENS)
+            raise ValueError(f"study.edited_token: {self.edited_token!r} is not one of {names}")
+        if "subject" in self.corruptions and self.traced_facts:
+            return
+        for key, value in (("layers", self.layers), ("edited_token", self.edited_token)):
+            if value in (None, "traced"):
+                raise ValueError(
+                    f"study.{key}: {value!r} leaves the choice to causal tracing under noise on "
+                    "the subject, which study.traced_facts=0 or study.corruptions leave out"
+                )
+
+
+def _check_grid(editor: str, grid: Grid) -> None:
+    for key, values in grid.items():
+        where = f"study.grids.{editor}.{key}"
+        if key not in KEYS[editor]:
+            raise ValueError(f"unknown key {where}; known: {', '.join(KEYS[editor])}")
+        for value in values if _is_list(values) else [values]:
+            if not _is_number(value) or value < 0:
+                raise ValueError(f"{where}: must be a number, not negative, got {value!r}")
+            if key == "steps" and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{where}: must be a whole number of 1 or more, got {value!r}")
+        if _is_list(values) and not values:
+            raise ValueError(f"{where}: the list is empty; name a value or leave the key out")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
 
 
 def _is_number(value: Any) -> bool:

@@ -4,17 +4,17 @@ A new object is another one of the relation. The edited wording is the first tha
 paraphrases are the others, those held out from training first.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from torch import Tensor, nn
+from torch import nn
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
 from coemerge.editing.requests import Goal, Ids, Request
+from coemerge.localization.prompts import stable_seed
 from coemerge.prompts.pairs import Pairing
 from coemerge.prompts.tasks import NAMING
 from coemerge.scoring.forward import Question, score_prompts
@@ -26,29 +26,8 @@ from coemerge.studies.entity_relation.cases import (
     Case,
     Cases,
 )
+from coemerge.studies.entity_relation.choosing import choose
 from coemerge.studies.entity_relation.config import EntityRelationConfig
-
-log = logging.getLogger(__name__)
-NEVER_SHOWN = "A5_never"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is studied: a model, identified by ``identity``; what it may be asked
-    (``tables.records.PromptRecord``); its facts (columns fact_id, relation, arm, subject, object,
-    and how many documents showed each on its ``entity`` and ``relation_side``, NaN if unknown).
-    ``text``: token ids, for the second moment of keys. ``opening``: the token that opens a
-    document, if the prompts have one; ``separator``: what stands between two statements."""
-
-    model: nn.Module
-    identity: str
-    seed: int
-    prompts: pa.Table
-    facts: pd.DataFrame
-    pairing: Pairing
-    text: Sequence[Ids] | Tensor
-    opening: int | None = None
-    separator: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,61 +42,39 @@ class _Prompt:
 _Asked = Mapping[str, list[_Prompt]]  # by fact; the edited wording first
 
 
-def choose_cases(subject: Subject, config: EntityRelationConfig) -> Cases:
-    """Facts of the arms asked for that the model answers right (see ``config.only_known``), each
-    with its counterfactual. What is left out is counted.
+def cases_from_prompts(
+    model: nn.Module,
+    prompts: pa.Table,
+    pairing: Pairing,
+    facts: pd.DataFrame,
+    config: EntityRelationConfig,
+) -> Cases:
+    """Facts that the model answers right (see ``config.only_known``), each with its counterfactual;
+    chosen as by ``choosing.choose``.
 
-    Raises ValueError where fewer than ``config.min_facts`` are left, with the remedy.
+    ``prompts``: ``tables.records.PromptRecord``. ``facts``: all of the world, columns fact_id,
+    relation, arm, subject, object, and how many documents showed each on its ``entity`` and
+    ``relation_side``, NaN where nobody knows.
     """
-    maker = _Maker(subject, config)
-    facts = _candidates(subject.facts, config)
-    reasons = maker.reasons(facts)
-    known = facts[reasons.to_numpy() == STUDIED]
-    taken = _in_turns(known, config.n_facts)
-    reasons[known.index.difference(taken.index)] = "beyond study.n_facts"
-    counted = facts.assign(reason=reasons).groupby(["relation", "arm", "reason"])
-    counts = counted.size().rename("n").reset_index()
-    told = ", ".join(f"{n} {why}" for why, n in counts.groupby("reason")["n"].sum().items())
-    log.info("facts: %s", told)
-    if len(taken) < config.min_facts:
-        raise ValueError(
-            f"facts: {told}; the study takes {config.min_facts}: train longer, name other facts "
-            "(study.arms, study.facts), or edit what is not known (study.only_known=false)"
-        )
-    return Cases([maker.case(row) for row in taken.to_dict("records")], counts)
-
-
-def _candidates(facts: pd.DataFrame, config: EntityRelationConfig) -> pd.DataFrame:
-    chosen = facts["arm"] != NEVER_SHOWN  # what was never shown is at best guessed
-    if config.arms is not None:
-        chosen = facts["arm"].isin(config.arms)
-    if config.facts is not None:
-        chosen &= facts["fact_id"].isin(config.facts)
-    if not chosen.any():
-        raise ValueError(
-            "study.arms, study.facts: no fact is of both; there are facts of "
-            f"{', '.join(sorted(set(facts['arm'])))}"
-        )
-    return facts[chosen]
-
-
-def _in_turns(facts: pd.DataFrame, n: int | None) -> pd.DataFrame:
-    """At most ``n`` of each arm, relations taking turns."""
-    turn = facts.groupby(["arm", "relation"]).cumcount()
-    ordered = facts.iloc[turn.argsort(kind="stable")]
-    return ordered if n is None else ordered.groupby("arm").head(n)
+    return choose(facts, _Maker(model, prompts, pairing, facts, config), config)
 
 
 class _Maker:
     """Makes cases of one model's facts."""
 
-    def __init__(self, subject: Subject, config: EntityRelationConfig) -> None:
-        self._subject, self._config = subject, config
-        self._rng = np.random.default_rng(config.seed)
-        self._facts = subject.facts.set_index("fact_id")
-        self._entity = _prompts(subject.prompts, config.task, variant=0)
-        self._pairs = _prompts(subject.prompts, NAMING, variant=0)
-        unrelated = _prompts(subject.prompts, NAMING, variant=1)
+    def __init__(
+        self,
+        model: nn.Module,
+        prompts: pa.Table,
+        pairing: Pairing,
+        facts: pd.DataFrame,
+        config: EntityRelationConfig,
+    ) -> None:
+        self._model, self._pairing, self._config = model, pairing, config
+        self._facts = facts.set_index("fact_id")
+        self._entity = _prompts(prompts, config.task, variant=0)
+        self._pairs = _prompts(prompts, NAMING, variant=0)
+        unrelated = _prompts(prompts, NAMING, variant=1)
         self._none = next((list(of[0].answer) for of in unrelated.values()), [])
         self._new = self._new_objects()
         self._right = {side: self._answered(asked) for side, asked in self._by_side().items()}
@@ -128,7 +85,7 @@ class _Maker:
     def _answered(self, asked: _Asked) -> set[str]:
         """Facts whose edited wording gets the right answer."""
         firsts = [of_fact[0] for of_fact in asked.values()]
-        right = _is_right(self._subject.model, [(p.ids, p.answer) for p in firsts])
+        right = _is_right(self._model, [(p.ids, p.answer) for p in firsts])
         return {fact for fact, is_right in zip(asked, right, strict=True) if is_right}
 
     def _new_objects(self) -> dict[str, str]:
@@ -143,7 +100,7 @@ class _Maker:
             for fact, old in group["object"].items():
                 pool = [obj for obj in sorted(starts) if starts[obj] != starts.get(old)]
                 if fact in self._entity and pool:
-                    chosen[str(fact)] = str(self._rng.choice(pool))
+                    chosen[str(fact)] = str(self._rng(str(fact), "new object").choice(pool))
         return chosen
 
     def reasons(self, facts: pd.DataFrame) -> pd.Series:
@@ -166,7 +123,7 @@ class _Maker:
         """Whether the subject with its new object is said to be unrelated, where that is asked."""
         asked = [fact for fact in facts if fact in self._new and fact in self._pairs]
         rows = [self._pair(fact, self._pairs[fact][0], self._new[fact]).ids for fact in asked]
-        right = _is_right(self._subject.model, [(ids, self._none) for ids in rows])
+        right = _is_right(self._model, [(ids, self._none) for ids in rows])
         return facts.isin([f for f, is_right in zip(asked, right, strict=True) if is_right])
 
     def case(self, row: Mapping[str, str]) -> Case:
@@ -202,7 +159,7 @@ class _Maker:
     def _pair(self, fact: str, prompt: _Prompt, obj: str) -> _Prompt:
         """The prompt with another object."""
         known = self._facts.loc[fact]
-        ids, span = self._subject.pairing.ids(prompt.text, known["subject"], known["object"], obj)
+        ids, span = self._pairing.ids(prompt.text, known["subject"], known["object"], obj)
         return _Prompt(ids, span, prompt.answer, "", prompt.template_id)
 
     def _answer_ids(self, fact: str, obj: str) -> list[int]:
@@ -238,8 +195,12 @@ class _Maker:
             and other in self._by_side()[side]
             and (other in self._right[side] or not self._config.only_known)
         ]
-        order = self._rng.permutation(len(pool))[: self._config.neighbours]
+        order = self._rng(fact, "neighbours").permutation(len(pool))[: self._config.neighbours]
         return [pool[i] for i in order]
+
+    def _rng(self, fact: str, purpose: str) -> np.random.Generator:
+        """A fact's draws depend on no other fact."""
+        return np.random.default_rng(stable_seed(self._config.seed, fact, purpose))
 
 
 def _prompts(prompts: pa.Table, task: str, variant: int) -> dict[str, list[_Prompt]]:

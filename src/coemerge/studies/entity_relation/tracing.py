@@ -9,6 +9,7 @@ facts of each (methods 4.6).
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -183,11 +184,23 @@ def _setting(
     return Setting(asked, prompts, results, kept)
 
 
-def best_layer(traced: Traced) -> int:
-    """Where the MLP's output at the subject's last token gives most back of what noise on the
-    subject took; windows that the model's ends cut are left aside. Raises ValueError, with the
-    remedy, where no prompt tells."""
-    remedy = "name the layers to be tried instead, as study.layers=[2]"
+class EditSite(NamedTuple):
+    """Where an edit is made: a subject's ``first`` or ``last`` token, and a layer. ``effect``: AIE
+    of the MLPs around it."""
+
+    token: str
+    layer: int
+    effect: float
+
+
+def best_site(traced: Traced, tokens: Sequence[str] = ("last", "first")) -> EditSite:
+    """Which of a subject's ``tokens``, and which layer, gives most back of what noise on the
+    subject took when MLP outputs are restored there.
+
+    Windows that the model's ends cut are left aside, and so is the last layer, above which nothing
+    reads a subject. Raises ValueError, with the remedy, where no prompt tells.
+    """
+    remedy = "name the layers to be tried instead, as study.layers=[2] study.edited_token=last"
     found = traced.bare.results.get("subject")
     if found is None or "mlp" not in found.effects:
         raise ValueError(
@@ -200,6 +213,9 @@ def best_layer(traced: Traced) -> int:
             f"causal tracing names no layer to edit: of {len(kept)} prompts none is answered right "
             f"and loses its answer to noise on the subject; {remedy}"
         )
-    last = found.role_names.index("last_subject")
-    mean = found.by_role("mlp")[kept][:, :, last].mean(0)
-    return int(np.where(found.windows == found.windows.max(), mean, -np.inf).argmax())
+    roles = [found.role_names.index(f"{token}_subject") for token in tokens]
+    mean = found.by_role("mlp")[kept][:, :, roles].mean(0)
+    mean[found.windows < found.windows.max()] = -np.inf
+    mean[-1] = -np.inf
+    layer, place = np.unravel_index(mean.argmax(), mean.shape)
+    return EditSite(tokens[place], int(layer), float(mean[layer, place]))

@@ -1,0 +1,129 @@
+"""``study=entity_relation``: opens models, edits and traces their facts, writes tables and
+report."""
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from transformers import PreTrainedTokenizerFast
+
+from coemerge.app.analysis import Analysis
+from coemerge.app.sources import (
+    Source,
+    check_architecture,
+    check_facts,
+    check_seeds,
+    member_at,
+    open_questions,
+)
+from coemerge.app.studies import report
+from coemerge.app.study_results import tell, track, write_results
+from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
+from coemerge.lm.build import load_model
+from coemerge.lm.machine import detect_machine
+from coemerge.lm.series import Member
+from coemerge.prompts.encoding import Encoder
+from coemerge.prompts.pairs import Pairing
+from coemerge.prompts.tasks import TASKS
+from coemerge.studies.entity_relation.cases import Cases
+from coemerge.studies.entity_relation.config import EntityRelationConfig
+from coemerge.studies.entity_relation.from_prompts import cases_from_prompts
+from coemerge.studies.entity_relation.from_records import cases_from_records
+from coemerge.studies.entity_relation.study import Studied, Subject, study_model
+from coemerge.studies.entity_relation.summary import summary_rows
+from coemerge.studies.entity_relation.tables import entity_relation_tables
+from coemerge.studies.shared.text import cut
+from coemerge.tracking.entity_relation import entity_relation_metrics
+
+log = logging.getLogger(__name__)
+STUDY = "entity_relation"
+
+
+def entity_relation(analysis: Analysis) -> None:
+    """On a run, on several seeds, or on models from elsewhere; of each one checkpoint."""
+    config = EntityRelationConfig(**analysis.settings)
+    started = time.perf_counter()
+    sources = [open_questions(s, 1, config.tasks) for s in analysis.series]
+    check_seeds(sources)
+    for source in sources:
+        check_facts(source, config.facts)
+    members = [member_at(source, config.checkpoint) for source in sources]
+    for member in members:
+        check_architecture(member.directory)
+    device = detect_machine(analysis.device).accelerator
+    runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    studied = time.perf_counter()
+    tables = entity_relation_tables(runs, config)
+    names = ", ".join(source.run_id for source in sources)
+    summary = summary_rows(tables, config, [source.seed for source in sources], names)
+    write_results(analysis, STUDY, sources, tables, summary)
+    times = {"models": studied - started, "tables": time.perf_counter() - studied}
+    tell(summary, analysis.out / "results" / STUDY, times)
+    report(analysis)
+    track(analysis, STUDY, sources, entity_relation_metrics(tables))
+
+
+def _studied(source: Source, member: Member, config: EntityRelationConfig, device: str) -> Studied:
+    tokenizer = source.questions.tokenizer
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    encoder = Encoder(tokenizer, source.series.chat)
+    prompts = own_wordings(source)
+    asked = set(prompts["fact_id"].to_pylist())
+    facts = with_documents(source)
+    subject = Subject(
+        model=load_model(member.directory, device),
+        identity=member.identity,
+        seed=source.seed,
+        prompts=prompts,
+        facts=facts[facts["fact_id"].isin(asked)].reset_index(drop=True),
+        pairing=Pairing(encoder),
+        text=_text(source, config),
+        opening=tokenizer.bos_token_id,
+        separator=separator(tokenizer),
+        start=encoder.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id,
+    )
+    try:
+        cases = _cases(source, subject, config)
+        return study_model(subject, cases, config, source.series.cache.parent / "keys")
+    except ValueError as error:
+        raise ValueError(f"{source.run_id}: {error}") from error
+
+
+def _cases(source: Source, subject: Subject, config: EntityRelationConfig) -> Cases:
+    """Of the data set's own requests, if it has any, else of its facts."""
+    if source.edits is not None:
+        if source.edits.prompts:
+            return cases_from_records(subject.model, source.edits, subject.facts, config)
+        log.warning("no request of the data set can be asked: %s", "; ".join(source.edits.lines()))
+    return cases_from_prompts(
+        subject.model, subject.prompts, subject.pairing, subject.facts, config
+    )
+
+
+def with_documents(source: Source) -> pd.DataFrame:
+    """Facts with how many documents showed each on its ``entity`` and its ``relation_side`` up to
+    the last step; NaN for models from elsewhere."""
+    facts, shown = source.facts.copy(), source.exposure
+    if shown is None:
+        return facts.assign(entity=float("nan"), relation_side=float("nan"))
+    last = shown[shown["step"] == shown["step"].max()]
+    asks = last["task"].map(lambda task: TASKS[task].asks)
+    for column, part in (("entity", "object"), ("relation_side", "relation")):
+        documents = last[asks == part].groupby("fact_id")["n_documents"].sum()
+        facts[column] = facts["fact_id"].map(documents).fillna(0.0)
+    return facts
+
+
+def _text(source: Source, config: EntityRelationConfig) -> Sequence[Sequence[int]]:
+    """For the second moment of keys: of the file that was named, or what training showed."""
+    if config.text is not None:
+        rows = cut(file_tokens(source, Path(config.text), config.key_tokens), config.key_tokens)
+        if rows is None:
+            raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
+        return rows.tolist()
+    if source.series.run is None:
+        log.warning("no text: edits of weights take all keys for equally common (study.text)")
+        return ()
+    return shown_documents(source, config.key_tokens, config.seed)

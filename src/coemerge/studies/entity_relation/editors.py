@@ -1,0 +1,113 @@
+"""The editors that are compared, each by its name and with settings to be tried (methods 2.10).
+
+``rome``: rank-one; ``memit``: spread over layers; ``ft``, ``ft_l``: gradient descent on one layer,
+without and with a bound; ``kn``: the neurons that the present answer is due to write the new one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from coemerge.editing.contexts import sample_contexts
+from coemerge.editing.fine_tuning import FT, FT_L, fine_tune
+from coemerge.editing.keys import KeyMoment
+from coemerge.editing.memit import memit
+from coemerge.editing.neurons import update_each
+from coemerge.editing.outcome import Outcome
+from coemerge.editing.rank_one import rank_one
+from coemerge.editing.requests import Request, already_answered
+from coemerge.editing.rows import top_tokens
+from coemerge.editing.value_config import MEMIT, ValueConfig
+from coemerge.localization.attribution_config import AttributionConfig
+from coemerge.localization.knowledge_neurons import attribute
+from coemerge.localization.neuron_sets import coarse_sets
+from coemerge.studies.entity_relation.config import EntityRelationConfig, Setting
+
+ANY_LAYER = -1  # of an editor whose neurons choose
+
+
+@dataclass(frozen=True)
+class Editors:
+    """Edits of one model. ``moments``: C of every layer that may be edited, none for C = I;
+    ``start``: the token that sampled prefixes go on from, ``separator`` what ends them."""
+
+    model: nn.Module
+    config: EntityRelationConfig
+    moments: dict[int, KeyMoment]
+    start: int
+    separator: Sequence[int] = ()
+    _attributions: dict[tuple, Tensor] = field(default_factory=dict)
+
+    def outcomes(
+        self, editor: str, requests: Sequence[Request], layer: int, setting: Setting
+    ) -> list[Outcome]:
+        """One per request, each an edit of the untouched model."""
+        edit: Callable[[Sequence[Request], int, Setting], list[Outcome]] = getattr(self, editor)
+        return edit(requests, layer, setting)
+
+    @cached_property
+    def contexts(self) -> list[tuple[int, ...]]:
+        lengths = [(n_tokens, n) for n_tokens, n in self.config.contexts]
+        return sample_contexts(self.model, [self.start], lengths, self.config.seed, self.separator)
+
+    def rome(self, requests: Sequence[Request], layer: int, setting: Setting) -> list[Outcome]:
+        config = replace(ValueConfig(), **setting)
+        moment = self.moments.get(layer)
+        return rank_one(self.model, requests, layer, self.contexts, moment, config)
+
+    def memit(self, requests: Sequence[Request], layer: int, setting: Setting) -> list[Outcome]:
+        others = {key: value for key, value in setting.items() if key != "weight"}
+        return memit(
+            self.model,
+            requests,
+            memit_layers(layer, self.config.memit_layers),
+            self.contexts,
+            self.moments or None,
+            setting.get("weight", 20_000.0),
+            replace(MEMIT, **others),
+        )
+
+    def ft(self, requests: Sequence[Request], layer: int, setting: Setting) -> list[Outcome]:
+        return fine_tune(self.model, requests, layer, replace(FT, **setting))
+
+    def ft_l(self, requests: Sequence[Request], layer: int, setting: Setting) -> list[Outcome]:
+        return fine_tune(self.model, requests, layer, replace(FT_L, **setting))
+
+    def kn(self, requests: Sequence[Request], layer: int, setting: Setting) -> list[Outcome]:
+        """``layer`` plays no part."""
+        neurons = coarse_sets(self._credited(requests), setting.get("tau", 0.2))
+        now = top_tokens(self.model, [request.goal.ids for request in requests]).tolist()
+        new = [request.goal.target[0] for request in requests]
+        lambdas = (setting.get("erased", 2.0), setting.get("written", 2.0))
+        edits = update_each(self.model, neurons, now, new, lambdas)
+        answered = already_answered(self.model, requests).tolist()
+        return [
+            Outcome(edit, loss=float("nan"), n_steps=0, diverged=False, already_answered=is_so)
+            for edit, is_so in zip(edits, answered, strict=True)
+        ]
+
+    def _credited(self, requests: Sequence[Request]) -> Tensor:
+        """[E,L,m]: how much of the present right answer each neuron carries; kept."""
+        prompts = [tuple(request.goal.ids) for request in requests]
+        answers = [tuple(request.target_true) for request in requests]
+        missing = [
+            pair for pair in dict.fromkeys(zip(prompts, answers, strict=True))
+            if pair not in self._attributions
+        ]  # fmt: skip
+        if missing:
+            found = attribute(
+                self.model,
+                [prompt for prompt, _ in missing],
+                [answer for _, answer in missing],
+                AttributionConfig("joint", self.config.steps),
+            )
+            self._attributions.update(zip(missing, found, strict=True))
+        return torch.stack([self._attributions[p] for p in zip(prompts, answers, strict=True)])
+
+
+def memit_layers(last: int, n: int) -> list[int]:
+    """``n`` layers up to ``last``, fewer at the bottom."""
+    return list(range(max(0, last - n + 1), last + 1))

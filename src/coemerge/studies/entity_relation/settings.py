@@ -1,0 +1,56 @@
+"""Which layer and settings an editor gets: those that serve best on facts kept for it."""
+
+import logging
+from collections.abc import Sequence
+
+import pandas as pd
+from tqdm import tqdm
+
+from coemerge.studies.entity_relation.cases import SIDES
+from coemerge.studies.entity_relation.config import EntityRelationConfig, Setting
+from coemerge.studies.entity_relation.editors import ANY_LAYER
+from coemerge.studies.entity_relation.judging import Judge
+
+log = logging.getLogger(__name__)
+Chosen = dict[tuple[str, str], tuple[int, Setting]]  # of (editor, side)
+
+
+def tried_settings(
+    judge: Judge, layers: Sequence[int], config: EntityRelationConfig
+) -> tuple[pd.DataFrame, Chosen]:
+    """(``EditChoiceRecord`` but for seed and traced, what is chosen): for every editor and side the
+    layer and settings with the highest harmonic mean of efficacy, generalisation and specificity on
+    that side; the first of equals."""
+    runs = [
+        (editor, side, layer, setting)
+        for editor in config.editors
+        for side in SIDES
+        if judge.of_side(side)
+        for layer in ([ANY_LAYER] if editor == "kn" else layers)
+        for setting in config.settings(editor)
+    ]
+    rows = []
+    for editor, side, layer, setting in tqdm(runs, desc="choosing edits", unit="setting"):
+        found = judge.scores(side, judge.edit(editor, side, layer, setting))
+        rows.append(
+            {
+                "editor": editor,
+                "edit_side": side,
+                "layer": layer,
+                "setting": told(setting),
+                **{name: found[name] for name in ("es", "ps", "ns", "s")},
+                "n": len(judge.of_side(side)),
+            }
+        )
+    tried = pd.DataFrame(rows)
+    # Without neighbours there is no specificity, and with it no harmonic mean.
+    value = tried["s"].fillna(tried[["es", "ps"]].mean(axis=1)).fillna(-1)
+    best = value.groupby([tried["editor"], tried["edit_side"]], sort=False).idxmax()
+    chosen = {(runs[i][0], runs[i][1]): (runs[i][2], runs[i][3]) for i in best}
+    for (editor, side), (layer, setting) in chosen.items():
+        log.info("%s, %s side: layer %d, %s", editor, side, layer, told(setting))
+    return tried.assign(chosen=tried.index.isin(best)), chosen
+
+
+def told(setting: Setting) -> str:
+    return ", ".join(f"{key}={value:g}" for key, value in setting.items()) or "as published"

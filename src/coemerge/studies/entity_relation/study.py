@@ -1,0 +1,157 @@
+"""One model studied: traced, its editors' settings chosen, its facts edited from both sides."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+from torch import nn
+from tqdm import tqdm
+
+from coemerge.editing.keys import key_moments
+from coemerge.editing.requests import Ids
+from coemerge.interventions.architecture import ModuleMap
+from coemerge.prompts.pairs import Pairing
+from coemerge.studies.entity_relation.cases import Case, Cases
+from coemerge.studies.entity_relation.config import EDITED_TOKENS, EntityRelationConfig
+from coemerge.studies.entity_relation.editors import Editors, memit_layers
+from coemerge.studies.entity_relation.judging import Judge
+from coemerge.studies.entity_relation.settings import Chosen, tried_settings
+from coemerge.studies.entity_relation.tracing import (
+    Traced,
+    best_site,
+    trace_sides,
+    tracing_prompts,
+)
+from coemerge.studies.shared.split import split
+
+log = logging.getLogger(__name__)
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is studied: a model, whose weights have the hash ``identity``; what it may be asked
+    (``tables.records.PromptRecord``); its facts (columns fact_id, relation, arm, subject, object,
+    and ``entity`` and ``relation_side``: how many documents showed each on that side, NaN where
+    nobody knows). ``text``: documents for the second moment of keys, none for C = I. ``opening``:
+    the token that opens a document, if the prompts have one; ``separator``: what stands between two
+    statements; ``start``: what a text may begin with."""
+
+    model: nn.Module
+    identity: str
+    seed: int
+    prompts: pa.Table
+    facts: pd.DataFrame
+    pairing: Pairing
+    text: Sequence[Ids]
+    opening: int | None
+    separator: Sequence[int]
+    start: int
+
+
+@dataclass(frozen=True)
+class Studied:
+    """Of one model: ``side_edits``, ``outcomes`` and ``tried`` are rows of their records."""
+
+    subject: Subject
+    cases: Cases
+    traced: Traced | None
+    side_edits: pd.DataFrame
+    outcomes: pd.DataFrame
+    tried: pd.DataFrame
+
+
+def study_model(
+    subject: Subject, cases: Cases, config: EntityRelationConfig, cache: Path
+) -> Studied:
+    """Raises ValueError for layers that the model has not, and where tracing points at none. The
+    model is left as found. Moments of keys are kept in ``cache``."""
+    _check_layers(subject, config)
+    traced = _traced(subject, cases.studied, config)
+    token, pointed = _site(traced, config)
+    layers = [pointed] if config.layers is None else list(config.layers)
+    editors = _editors(subject, layers, config, cache)
+    placed = [case.edited_at(token) for case in cases.studied]
+    dev, test = split([case.fact_id for case in placed], config)
+    tried, chosen = tried_settings(Judge(editors, [placed[i] for i in dev]), layers, config)
+    edits, outcomes = _edited(Judge(editors, [placed[i] for i in test]), chosen)
+    seed = {"seed": subject.seed}
+    return Studied(
+        subject=subject,
+        cases=cases,
+        traced=traced,
+        side_edits=edits.assign(**seed),
+        outcomes=outcomes.assign(**seed),
+        tried=tried.assign(**seed, traced=tried["layer"] == pointed),
+    )
+
+
+def _check_layers(subject: Subject, config: EntityRelationConfig) -> None:
+    n_layers = ModuleMap(subject.model).n_layers
+    wrong = [layer for layer in config.layers or () if layer >= n_layers - 1]
+    if wrong:
+        raise ValueError(
+            f"study.layers: {wrong}: the model's layers are 0 to {n_layers - 1}, and the last is "
+            "too late: nothing above it reads a subject inside its prompt"
+        )
+
+
+def _traced(subject: Subject, cases: Sequence[Case], config: EntityRelationConfig) -> Traced | None:
+    if not config.traced_facts:
+        return None
+    studied = [case.fact_id for case in cases]
+    facts = subject.facts.set_index("fact_id").loc[studied].reset_index()
+    asked = tracing_prompts(subject.prompts, facts, config)
+    return trace_sides(
+        subject.model, asked, config, subject.seed, subject.opening, subject.separator
+    )
+
+
+def _site(traced: Traced | None, config: EntityRelationConfig) -> tuple[str, int]:
+    """(which token of the subject is edited, the layer that tracing points at, -1 for none)."""
+    tokens = EDITED_TOKENS[config.edited_token]
+    needed = config.layers is None or len(tokens) > 1
+    try:
+        if traced is None:
+            return tokens[0], NOWHERE
+        site = best_site(traced, tokens)
+    except ValueError:
+        if needed:
+            raise
+        return tokens[0], NOWHERE
+    log.info(
+        "causal tracing points at the subject's %s token, layer %d, where MLPs give back %.2f",
+        *site,
+    )
+    return site.token, site.layer
+
+
+def _editors(
+    subject: Subject, layers: Sequence[int], config: EntityRelationConfig, cache: Path
+) -> Editors:
+    edited = sorted({one for last in layers for one in memit_layers(last, config.memit_layers)})
+    moments = {}
+    if subject.text:
+        log.info("keys of %d documents, layers %s", len(subject.text), edited)
+        moments = key_moments(subject.model, subject.text, edited, cache, subject.identity)
+    return Editors(subject.model, config, moments, subject.start, subject.separator)
+
+
+def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of all edits, and of how they ended."""
+    edits, ends = [], []
+    for (editor, side), (layer, setting) in tqdm(chosen.items(), desc="editing", unit="editor"):
+        outcomes = judge.edit(editor, side, layer, setting)
+        edits.append(judge.side_edits(side, outcomes).assign(editor=editor))
+        ends.append(judge.outcome_rows(side, outcomes).assign(editor=editor))
+        answered = sum(outcome.already_answered for outcome in outcomes)
+        diverged = sum(outcome.diverged for outcome in outcomes)
+        if answered or diverged:
+            log.warning(
+                "%s, %s side: of %d edits %d diverged and do nothing, %d wanted what the model "
+                "said already", editor, side, len(outcomes), diverged, answered,
+            )  # fmt: skip
+    return pd.concat(edits, ignore_index=True), pd.concat(ends, ignore_index=True)
