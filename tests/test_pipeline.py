@@ -58,6 +58,8 @@ def test_the_smoke_profile_runs_from_data_to_report_and_then_has_nothing_to_do(c
     assert (results / "report" / "index.html").stat().st_size > 10_000
     for study in ("co_emergence", "task_localization", "query_localization"):
         assert (results / "results" / study / "summary.json").is_file()
+    sides = clone / "artifacts" / "runs" / "sides" / "results" / "entity_relation"
+    assert (sides / "summary.json").is_file()
     assert json.loads((results / "manifest.json").read_text())["status"] == "finished"
     shown = json.loads(run(*dvc, "metrics", "show", "--json", cwd=clone, **environment))
     (metrics,) = shown[""]["data"].values()
@@ -77,5 +79,7 @@ def test_every_stage_depends_on_files_that_are_there():
     made = {"data", "build/data"}
     for stage in pipeline["stages"].values():
         for dependency in stage["deps"]:
-            known = dependency in made or dependency.startswith("${profile.run}")
+            known = dependency in made or dependency.startswith(
+                ("${profile.run}", "${profile.sides_run}")
+            )
             assert known or (ROOT / dependency).exists(), dependency
