@@ -1,6 +1,7 @@
 """Settings of causal tracing; free of heavy imports."""
 
 from dataclasses import dataclass
+from typing import TypeGuard
 
 CORRUPTIONS = ("subject", "relation", "both", "neutral")
 KINDS = ("resid", "mlp", "attn")
@@ -56,9 +57,11 @@ class TracingConfig:
                 raise ValueError(f"{where}.{key}: must be a positive whole number, got {value!r}")
         for key in ("noise_scale", "noise_std", "min_total_effect"):
             value = getattr(self, key)
-            if value is not None and not value >= 0:
+            if value is not None and not (_is_number(value) and value >= 0):
                 raise ValueError(f"{where}.{key}: must be 0 or more, got {value!r}")
-        if not 0 < self.window_share <= 1:
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(f"{where}.seed: must be a whole number from 0, got {self.seed!r}")
+        if not (_is_number(self.window_share) and 0 < self.window_share <= 1):
             raise ValueError(
                 f"{where}.window_share: a share of the layers, above 0 and at most 1, got "
                 f"{self.window_share!r}"
@@ -91,6 +94,10 @@ def _check_choice(where: str, key: str, values: object, allowed: tuple[str, ...]
     for value in values:
         if value not in allowed:
             raise ValueError(f"{where}.{key}: {value!r} is not one of {allowed}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_positive_whole(value: object) -> bool:

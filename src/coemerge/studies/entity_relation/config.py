@@ -9,7 +9,7 @@ from typing import Any
 
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.prompts.tasks import get_task
-from coemerge.studies.shared.settings import check_lists, check_whole_numbers
+from coemerge.studies.shared.settings import check_lists, check_pairs, check_whole_numbers
 
 EDITED_TOKENS = {"traced": ("last", "first"), "last": ("last",), "first": ("first",)}
 EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
@@ -20,6 +20,10 @@ KEYS = {  # what a grid may name, by editor
     "ft": ("lr", "steps", "stop_loss"),
     "ft_l": ("lr", "steps", "stop_loss", "max_change"),
     "kn": ("tau", "erased", "written"),
+}
+_ABOVE_0 = {  # by editor, those of its keys that 0 makes no sense for
+    **dict.fromkeys(EDITORS, ("lr", "max_norm", "max_change", "weight")),
+    **dict.fromkeys(("ft", "ft_l"), ("lr", "max_change", "stop_loss")),
 }
 Setting = Mapping[str, Any]  # numbers
 Grid = Mapping[str, Any]  # of each key one value, or a list of those to be tried
@@ -110,17 +114,24 @@ class EntityRelationConfig:
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
-        for name in ("editors", "corruptions", "contexts"):
+        for name in ("editors", "corruptions"):
             if getattr(self, name) is None:
                 raise ValueError(f"study.{name}: give a list, not null")
+        for name in ("grids", "tracing"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"study.{name}: give keys and values, or {{}} for the usual ones")
         check_lists(self, ("arms", "facts", "editors", "layers", "corruptions"))
+        check_pairs(self, "contexts")
+        for name in ("arms", "facts"):
+            if getattr(self, name) is not None and not getattr(self, name):
+                raise ValueError(f"study.{name}: the list is empty; name some, or null for all")
         check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
         if not isinstance(self.only_known, bool):
             raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
         if not _is_number(self.dev_share) or not 0 < self.dev_share < 1:
             raise ValueError(f"study.dev_share: must be between 0 and 1, got {self.dev_share!r}")
         try:
-            asks = get_task(self.task).asks
+            asks = get_task(str(self.task)).asks
         except ValueError as error:
             raise ValueError(f"study.task: {error}") from error
         if asks != "object":
@@ -141,14 +152,14 @@ class EntityRelationConfig:
                 raise ValueError(f"study.grids.{editor}: give a list of sets of values: [{{...}}]")
             for grid in grids:
                 _check_grid(editor, grid)
+            tried = self.settings(editor)
+            if again := [one for place, one in enumerate(tried) if one in tried[:place]]:
+                raise ValueError(f"study.grids.{editor}: {again[0] or '{}'} is there twice")
         for layer in self.layers if self.layers is not None else (0,):
             if not isinstance(layer, int) or isinstance(layer, bool) or layer < 0:
                 raise ValueError(f"study.layers: must be layers from 0, got {layer!r}")
         if self.layers is not None and not self.layers:
             raise ValueError("study.layers: name one layer at least, or null for causal tracing")
-        for pair in self.contexts:
-            if not _is_pair(pair):
-                raise ValueError(f"study.contexts: takes pairs [tokens, how many], got {pair!r}")
 
     def _check_tracing(self) -> None:
         known = [f.name for f in fields(TracingConfig) if f.name != "corrupt"]
@@ -159,16 +170,18 @@ class EntityRelationConfig:
             self.traced(corrupt).check("study.tracing")
         if "neutral" in self.corruptions:
             raise ValueError("study.corruptions: neutral is the control, which is always there")
-        if self.edited_token not in EDITED_TOKENS:
+        if self.edited_token not in tuple(EDITED_TOKENS):
             names = ", ".join(EDITED_TOKENS)
             raise ValueError(f"study.edited_token: {self.edited_token!r} is not one of {names}")
-        if "subject" in self.corruptions and self.traced_facts:
+        restores_mlps = "mlp" in self.traced("subject").kinds
+        if "subject" in self.corruptions and self.traced_facts and restores_mlps:
             return
         for key, value in (("layers", self.layers), ("edited_token", self.edited_token)):
             if value in (None, "traced"):
                 raise ValueError(
-                    f"study.{key}: {value!r} leaves the choice to causal tracing under noise on "
-                    "the subject, which study.traced_facts=0 or study.corruptions leave out"
+                    f"study.{key}: {value or 'null'} leaves the choice to causal tracing, which "
+                    "restores MLPs under noise on the subject; study.traced_facts=0, "
+                    "study.corruptions or study.tracing.kinds leave that out"
                 )
 
 
@@ -182,6 +195,10 @@ def _check_grid(editor: str, grid: Grid) -> None:
                 raise ValueError(f"{where}: must be a number, not negative, got {value!r}")
             if key == "steps" and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"{where}: must be a whole number of 1 or more, got {value!r}")
+            if key in _ABOVE_0[editor] and value == 0:
+                raise ValueError(f"{where}: must be above 0")
+            if key == "tau" and value > 1:
+                raise ValueError(f"{where}: a share of the largest, 1 at most, got {value!r}")
         if _is_list(values) and not values:
             raise ValueError(f"{where}: the list is empty; name a value or leave the key out")
 
@@ -193,11 +210,3 @@ def _is_list(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     """Finite: NaN passes every comparison."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_pair(pair: Any) -> bool:
-    return (
-        isinstance(pair, list | tuple)
-        and len(pair) == 2
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in pair)
-    )

@@ -1,6 +1,6 @@
 """Checks that settings of studies share; free of heavy imports."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -12,6 +12,8 @@ def check_lists(config: Any, names: Iterable[str]) -> None:
             continue
         if not isinstance(values, list | tuple):
             raise ValueError(f"study.{name}: give a list, such as [{values}]")
+        if any(isinstance(value, list | tuple | Mapping) for value in values):
+            raise ValueError(f"study.{name}: takes a plain list, got {values}")
         if len(set(values)) < len(values):
             raise ValueError(f"study.{name}: {list(values)} names one twice")
 
