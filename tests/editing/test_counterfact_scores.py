@@ -12,6 +12,7 @@ from coemerge.editing.counterfact_scores import (
     CounterfactTrial,
     counterfact_scores,
     harmonic_mean,
+    trial_scores,
 )
 from coemerge.editing.neurons import update
 from coemerge.interventions.edits import Edit, LowRank
@@ -147,3 +148,17 @@ def test_the_model_is_left_as_found_and_bad_input_is_refused(monkeypatch):
     for message, own, asked in cases:
         with pytest.raises(ValueError, match=message):
             counterfact_scores(model, own, asked)
+
+
+def test_two_answers_of_one_token_are_read_off_one_pass_as_off_two():
+    """A prompt that the model can just read with one answer behind it goes the long way."""
+    model = shared_model("gpt2")
+    longest = model.config.max_position_embeddings
+    for n_tokens in (5, longest - 1):
+        prompt = tokens(1, n_tokens)[0].tolist()
+        trial = CounterfactTrial(prompt, [prompt], [prompt], true=[3], new=[4])
+        found = trial_scores(model, [trial], None)
+        logits = logits_of(model, torch.tensor([prompt]))[0, -1]
+        p = logits.softmax(-1)
+        assert found.em[0] == pytest.approx(float(p[4] - p[3]), abs=1e-6)
+        assert found.nm[0] == pytest.approx(float(p[3] - p[4]), abs=1e-6)

@@ -5,8 +5,10 @@ Success is a comparison of two answers' mean NLL per token. Every score stands b
 untouched model: half of what an edit seems to do may have been so before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import product
 
 import numpy as np
 from torch import Tensor, nn
@@ -109,22 +111,19 @@ def trial_scores(
     asked = list(_asked(trials))
     prompts = [prompt for _, _, prompt in asked]
     edit, kind = np.array([(e, k) for e, k, _ in asked], int).reshape(-1, 2).T
+    read = partial(
+        read_rows,
+        model,
+        edits=edits or (),
+        tokens_per_batch=tokens_per_batch,
+        description=("before edits" if edits is None else "under edits") if show_progress else None,
+    )
     own = np.full(len(asked), -1) if edits is None else edit
-    shown = ("before edits" if edits is None else "under edits") if show_progress else None
+    answers = [[getattr(trials[e], name) for e in edit] for name in ("new", "true")]
     with unchanged(model):
         model.eval()
-        new, true = (
-            _nll(
-                model,
-                prompts,
-                [getattr(trials[e], name) for e in edit],
-                edits or (),
-                own,
-                tokens_per_batch,
-                shown,
-            )
-            for name in ("new", "true")
-        )
+        longest = getattr(model.config, "max_position_embeddings", None)
+        new, true = _nlls(read, prompts, answers, own, longest)
     return _scores(new, true, edit, kind, len(trials))
 
 
@@ -136,31 +135,41 @@ def _asked(trials: Sequence[CounterfactTrial]) -> Iterator[tuple[int, int, Ids]]
                 yield number, kind, prompt
 
 
-def _nll(
-    model: nn.Module,
+def _nlls(
+    read: Callable[..., np.ndarray],
     prompts: Sequence[Ids],
-    answers: Sequence[Ids],
-    edits: Sequence[Edit],
+    answers: Sequence[Sequence[Ids]],
     edit_of_row: np.ndarray,
-    tokens_per_batch: int | None,
-    description: str | None,
-) -> np.ndarray:
-    """Mean NLL per answer token, nats, [R]; answers of one length go through together."""
-    lengths = np.array([len(answer) for answer in answers], int)
-    found = np.zeros(len(prompts))
-    for n in np.unique(lengths).tolist():
-        chosen = (lengths == n).nonzero()[0]
-        found[chosen] = read_rows(
-            model,
-            [[*prompts[i], *answers[i]] for i in chosen],
-            edits,
-            edit_of_row[chosen],
-            _answer_nll,
-            n_logits=n + 1,
-            tokens_per_batch=tokens_per_batch,
-            description=description,
+    longest: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean NLL per token of each row's two ``answers`` (new, true), nats, [R] each.
+
+    Answers of one token are both read off the prompt's last position, in one pass, where the prompt
+    and both fit the ``longest`` text the model reads; else each goes through with those of its
+    length.
+    """
+    lengths = np.array([[len(answer) for answer in of] for of in answers], int)
+    sizes = np.array([len(prompt) for prompt in prompts], int)
+    found = np.zeros(lengths.shape)
+    short = (lengths == 1).all(0) & (sizes + 2 <= (longest or np.inf))
+    if short.any():
+        rows = np.flatnonzero(short).tolist()
+        ids = [[*prompts[i], answers[0][i][0], answers[1][i][0]] for i in rows]
+        both = read(ids=ids, edit_of_row=edit_of_row[rows], read=_two_nlls, n_logits=3)
+        found[:, rows] = both.T
+    for which, n in product(range(2), np.unique(lengths[:, ~short]).tolist()):
+        rows = np.flatnonzero(~short & (lengths[which] == n)).tolist()
+        ids = [[*prompts[i], *answers[which][i]] for i in rows]
+        found[which, rows] = read(
+            ids=ids, edit_of_row=edit_of_row[rows], read=_answer_nll, n_logits=n + 1
         )
-    return found
+    return found[0], found[1]
+
+
+def _two_nlls(logits: Tensor, tokens: Tensor) -> Tensor:
+    """[B,2] of the last two ``tokens``, both after the prompt that stands before them; ``logits``
+    [B,3,V]."""
+    return -logits[:, 0].log_softmax(1).gather(1, tokens[:, -2:])
 
 
 def _answer_nll(logits: Tensor, tokens: Tensor) -> Tensor:

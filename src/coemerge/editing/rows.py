@@ -31,8 +31,8 @@ def read_rows(
     tokens_per_batch: int | None = None,
     description: str | None = None,
 ) -> np.ndarray:
-    """One number per row, [R]: ``read(logits [B,n_logits,V] float32, tokens [B,T]) -> [B]``, row r
-    under ``edits[edit_of_row[r]]``, -1 for none.
+    """What is read of each row, [R,...]: ``read(logits [B,n_logits,V] float32, tokens [B,T]) ->
+    [B,...]``, row r under ``edits[edit_of_row[r]]``, -1 for none.
 
     ``n_logits``: how many of the last positions are read. Autocast is off; the model should be in
     eval mode. Rows of one edit should stand together: then a batch holds few edits.

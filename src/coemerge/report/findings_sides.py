@@ -12,7 +12,6 @@ from coemerge.report.side_rows import (
     ALL,
     EDITORS,
     OTHER,
-    PROBES,
     SIDES,
     arms_of,
     before_row,
@@ -42,6 +41,7 @@ def side_finding(results: Results) -> Html:
         *[_transfer(results, pick(rows, edit_side=side), arm, side) for side in SIDES],
         "Published (GPT-2 XL, with values before an edit taken from another paper): 0.07 of a "
         "relation edit by ROME shows on the entity side, 0.02 of one by FT.",
+        third_says(results, arm),
         saturation_says(results, arm),
         own_says(results, arm),
     )
@@ -137,9 +137,25 @@ def _judged(row: Row) -> str:
     return "undecided"
 
 
+def third_says(results: Results, arm: str = ALL, editor: str = _LEADING) -> str:
+    """Whether what shows on the entity side is the new object, or the old one's loss alone."""
+    told = []
+    for side in SIDES:
+        of = {"editor": editor, "edit_side": side, "probe": "entity_third", "measure": "efficacy"}
+        pre, post = (cross_row(results, arm, moment=moment, **of) for moment in ("pre", "post"))
+        if post:
+            told.append(f"{SIDES[side]} {share(pre)} before, {share(post)} under it")
+    if not told:
+        return ""
+    return (
+        "Is it the new object that shows, or only the old one that is gone? New object likelier "
+        f"than a third one (luck: half), {EDITORS[editor].label}: {'; '.join(told)}."
+    )
+
+
 def saturation_says(results: Results, arm: str = ALL) -> str:
     """What probes give before any edit, and whether that leaves room."""
-    found = {probe: before_row(results, arm, probe) for probe in PROBES}
+    found = {probe: before_row(results, arm, probe) for probe in (*SIDES, "removal")}
     told = [
         f"{probe} probe {share(row)} ({_room(row)}, n = {number(row['n'])})"
         for probe, row in found.items()

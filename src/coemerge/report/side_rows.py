@@ -22,6 +22,8 @@ PROBES = {
     "entity": "entity: the new object",
     "relation": "relation: its name, with the new object",
     "removal": "removal: none, with the old object",
+    "entity_third": "control: the new object rather than a third (luck: half)",
+    "relation_third": "control: the relation's name, with a third object (should stay)",
 }
 MEASURES = {
     "efficacy": "efficacy",

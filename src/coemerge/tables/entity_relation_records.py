@@ -1,10 +1,16 @@
 """Columns of what entity_relation writes, as in ``records``.
 
 Sides of an edit (``edit_side``): entity (the prompt asks for the object), relation (it asks for the
-relation of a subject and an object). Probes: entity; relation (the subject with its new object, to
-be answered by the relation's name); removal (the subject with its old object, to be answered by
-*none*). Measures are those of methods 2.10: efficacy (the edited prompt), generalisation (other
-wordings), specificity (other subjects, whose answers should stay).
+relation of a subject and an object).
+
+Probes: entity; relation (the subject with its new object, to be answered by the relation's name);
+removal (the subject with its old object, to be answered by *none*). Two are controls with a third
+object, neither the old nor the new one: entity_third (the new object against it: an edit that only
+erased the old one would leave that to luck) and relation_third (the subject with it, by the
+relation's name: should stay *none*).
+
+Measures are those of methods 2.10: efficacy (the edited prompt), generalisation (other wordings),
+specificity (other subjects, whose answers should stay).
 """
 
 from dataclasses import dataclass
@@ -16,7 +22,7 @@ LOW = "95 % interval over seeds and facts"
 ARM = "arm of the exposure plan, or all"
 EDITOR = "rome, memit, ft, ft_l or kn"
 EDIT_SIDE = "entity or relation: how the edit was asked for"
-PROBE = "entity, relation or removal: how its effect was asked for"
+PROBE = "entity, relation, removal, entity_third or relation_third: how its effect was asked for"
 MEASURE = "efficacy, generalisation or specificity"
 MOMENT = "pre (of the untouched model) or post (under the edit)"
 

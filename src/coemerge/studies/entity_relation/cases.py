@@ -13,8 +13,9 @@ from coemerge.editing.counterfact_scores import CounterfactTrial
 from coemerge.editing.requests import Request
 
 ENTITY, RELATION, REMOVAL = "entity", "relation", "removal"
+ENTITY_THIRD, RELATION_THIRD = "entity_third", "relation_third"  # controls
 SIDES = (ENTITY, RELATION)
-PROBES = (ENTITY, RELATION, REMOVAL)
+PROBES = (ENTITY, RELATION, REMOVAL, ENTITY_THIRD, RELATION_THIRD)
 STUDIED = "studied"
 
 
@@ -28,7 +29,10 @@ class Case:
     true is o; neighbours are other subjects whose object is o. Relation: new is the relation's
     name, true is *none*; the rewrite is (s, o*), neighbours are other subjects with o*, to which
     *none* is right. Removal: new is *none*, true the name; the rewrite is (s, o), neighbours are
-    other subjects with o, whose object it is. A side without prompts is missing in both.
+    other subjects with o, whose object it is. The controls take a third object: of the entity's
+    prompts whether o* beats it, as an edit that only erased o would leave that to luck; of the
+    relation's whether (s, third) is answered by the name, as it should not be. What cannot be asked
+    is missing.
     """
 
     fact_id: str

@@ -5,7 +5,7 @@ paraphrases are the others, those held out from training first.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,9 @@ from coemerge.prompts.tasks import NAMING
 from coemerge.scoring.forward import Question, score_prompts
 from coemerge.studies.entity_relation.cases import (
     ENTITY,
+    ENTITY_THIRD,
     RELATION,
+    RELATION_THIRD,
     REMOVAL,
     STUDIED,
     Case,
@@ -76,7 +78,7 @@ class _Maker:
         self._pairs = _prompts(prompts, NAMING, variant=0)
         unrelated = _prompts(prompts, NAMING, variant=1)
         self._none = next((list(of[0].answer) for of in unrelated.values()), [])
-        self._new = self._new_objects()
+        self._new, self._third = self._other_objects()
         self._right = {side: self._answered(asked) for side, asked in self._by_side().items()}
 
     def _by_side(self) -> dict[str, _Asked]:
@@ -88,20 +90,22 @@ class _Maker:
         right = _is_right(self._model, [(p.ids, p.answer) for p in firsts])
         return {fact for fact, is_right in zip(asked, right, strict=True) if is_right}
 
-    def _new_objects(self) -> dict[str, str]:
-        """By fact, the object it is given: one of the relation's that starts otherwise."""
-        chosen = {}
+    def _other_objects(self) -> tuple[dict[str, str], dict[str, str]]:
+        """By fact, the object it is given and a third one, where there are: of its relation, all
+        three starting differently."""
+        new: dict[str, str] = {}
+        third: dict[str, str] = {}
         for _, group in self._facts.groupby("relation", sort=False):
-            starts = {
-                obj: self._entity[fact][0].answer[0]
-                for fact, obj in group["object"].items()
-                if fact in self._entity
-            }
-            for fact, old in group["object"].items():
-                pool = [obj for obj in sorted(starts) if starts[obj] != starts.get(old)]
-                if fact in self._entity and pool:
-                    chosen[str(fact)] = str(self._rng(str(fact), "new object").choice(pool))
-        return chosen
+            asked = group[group.index.isin(self._entity)]
+            starts = {obj: self._entity[fact][0].answer[0] for fact, obj in asked["object"].items()}
+            for fact, old in asked["object"].items():
+                taken = {starts[old]}
+                for chosen in (new, third):
+                    pool = [obj for obj in sorted(starts) if starts[obj] not in taken]
+                    if pool:
+                        chosen[str(fact)] = str(self._rng(str(fact), str(len(taken))).choice(pool))
+                        taken.add(starts[chosen[str(fact)]])
+        return new, third
 
     def reasons(self, facts: pd.DataFrame) -> pd.Series:
         """Of each fact: studied, or why not."""
@@ -130,8 +134,13 @@ class _Maker:
         fact = row["fact_id"]
         requests, trials = {}, {}
         requests[ENTITY], trials[ENTITY] = self._entity_side(fact)
+        if third := self._third.get(fact):
+            ids = self._answer_ids(fact, third)
+            trials[ENTITY_THIRD] = replace(trials[ENTITY], true=ids, neighbours=())
         if fact in self._pairs:
             requests[RELATION], trials[RELATION], trials[REMOVAL] = self._relation_side(fact)
+            if third:
+                trials[RELATION_THIRD] = self._third_pairs(fact, third)
         return Case(fact, row["relation"], row["arm"], requests, trials)
 
     def _entity_side(self, fact: str) -> tuple[Request, CounterfactTrial]:
@@ -155,6 +164,12 @@ class _Maker:
         kept = [self._pairs[other][0].ids for other in self._same_object(fact, RELATION)]
         removed = CounterfactTrial(first.ids, self._some(others), kept, true=name, new=self._none)
         return request, added, removed
+
+    def _third_pairs(self, fact: str, third: str) -> CounterfactTrial:
+        first, *others = [self._pair(fact, prompt, third) for prompt in self._pairs[fact]]
+        return CounterfactTrial(
+            first.ids, self._some(others), (), true=self._none, new=first.answer
+        )
 
     def _pair(self, fact: str, prompt: _Prompt, obj: str) -> _Prompt:
         """The prompt with another object."""

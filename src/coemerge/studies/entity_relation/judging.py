@@ -49,6 +49,8 @@ class Judge:
         cases, frames = self.of_side(side), []
         for probe in PROBES:
             asked = [place for place, case in enumerate(cases) if probe in case.trials]
+            if not asked:
+                continue
             edits = [outcomes[place].edit for place in asked]
             after = self._scores(probe, [cases[place] for place in asked], edits)
             frames.append(after.merge(self._before[probe], suffixes=("_post", "_pre"), on=_KEYS))

@@ -147,11 +147,4 @@ def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
         outcomes = judge.edit(editor, side, layer, setting)
         edits.append(judge.side_edits(side, outcomes).assign(editor=editor))
         ends.append(judge.outcome_rows(side, outcomes).assign(editor=editor))
-        answered = sum(outcome.already_answered for outcome in outcomes)
-        diverged = sum(outcome.diverged for outcome in outcomes)
-        if answered or diverged:
-            log.warning(
-                "%s, %s side: of %d edits %d diverged and do nothing, %d wanted what the model "
-                "said already", editor, side, len(outcomes), diverged, answered,
-            )  # fmt: skip
     return pd.concat(edits, ignore_index=True), pd.concat(ends, ignore_index=True)
