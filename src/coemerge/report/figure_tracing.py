@@ -111,7 +111,7 @@ def cut_layers(rows: pd.DataFrame) -> list[int]:
 
 
 def draw_severed(rows: pd.DataFrame) -> Figure:
-    """A panel per corruption; in it three bars per layer, at the last corrupted token."""
+    """A panel per corruption; in it three bars per layer, at the token that is shown."""
     corruptions = _found(rows)
     n_layers = rows["layer"].nunique()
     size = (3.0 + (1.2 + min(5.5, 0.34 * n_layers)) * len(corruptions), 3.5)

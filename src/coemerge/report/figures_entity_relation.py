@@ -86,8 +86,9 @@ PICTURES: tuple[Picture, ...] = (
         "What restored states need of later MLPs and attention",
         "The residual of one token is restored after one layer; held: outputs of all MLPs, or of "
         "all attention, stay at their values under noise at that token. What an effect loses went "
-        "through them. 95 % intervals. Missing: corruptions whose last token shares its role with "
-        "others, as that of both does; the figure on attention's share has their losses.",
+        "through them. 95 % intervals. Shown: the token before the last where restoring gives most "
+        "back. Missing: corruptions without such a token with a role of its own; the figure on "
+        "attention's share has their losses.",
         ("tracing_effects", "attention_shares"),
         severed_rows,
         lambda r: draw_severed(severed_rows(r)),

@@ -66,7 +66,13 @@ _ROLES = {
     "subject": "subject",
 }
 _PARTS = ("first", "middle", "last")
-_SINGLE = ("last_corrupted", "last_subject", "first_subsequent")  # roles of one token
+_SINGLE = (  # roles of one token, before the last
+    "last_corrupted",
+    "last_subject",
+    "first_corrupted",
+    "first_subject",
+    "first_subsequent",
+)
 
 
 def role_name(role: str, corrupt: str) -> str:
@@ -160,8 +166,8 @@ def effect_rows(results: Results, *kinds: str) -> pd.DataFrame:
 
 
 def severed_rows(results: Results) -> pd.DataFrame:
-    """Residuals at the last corrupted token, ordinary and severed, of corruptions where it has a
-    role of its own: means over several tokens cannot stand beside it."""
+    """Residuals, ordinary and severed, at the token before the last where restoring gives most
+    back, of those with a role of their own: means over several tokens cannot stand beside it."""
     rows = effect_rows(results, *SEVERED)
     found = [own for _, own in rows.groupby("corrupt", sort=False)] if len(rows) else []
     kept = [part for own in found if len(part := _held(own))]
@@ -169,13 +175,17 @@ def severed_rows(results: Results) -> pd.DataFrame:
 
 
 def _held(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of one corruption: the role of one token at which as many prompts were severed as not."""
+    """Of one corruption: the role of one token, at which as many prompts were severed as not, with
+    the highest ordinary effect in a layer but the last."""
+    found = rows.iloc[:0]
+    highest = float("-inf")
     for role in _SINGLE:
         own = rows[rows["role"] == role]
         counts = own.groupby("kind")["n"].max()
-        if "resid" in counts and len(counts) > 1 and counts.nunique() == 1:
-            return own
-    return rows.iloc[:0]
+        ordinary = own[(own["kind"] == "resid") & (own["layer"] < rows["layer"].max())]["aie"].max()
+        if "resid" in counts and len(counts) > 1 and counts.nunique() == 1 and ordinary > highest:
+            found, highest = own, float(ordinary)
+    return found
 
 
 def total_rows(results: Results) -> pd.DataFrame:

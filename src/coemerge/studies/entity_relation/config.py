@@ -25,6 +25,8 @@ _ABOVE_0 = {  # by editor, those of its keys that 0 makes no sense for
     **dict.fromkeys(EDITORS, ("lr", "max_norm", "max_change", "weight")),
     **dict.fromkeys(("ft", "ft_l"), ("lr", "max_change", "stop_loss")),
 }
+# Outputs are held wherever a residual is restored: what matters need not be the last token.
+_TRACING = {"severed_positions": "all"}
 Setting = Mapping[str, Any]  # numbers
 Grid = Mapping[str, Any]  # of each key one value, or a list of those to be tried
 _LEAST = {
@@ -64,7 +66,8 @@ class EntityRelationConfig:
     moment of keys; ``text``: a file of it, null for the run's corpus. ``steps``: points of the path
     of integrated gradients (kn).
     ``traced_facts``: at most so many; ``wordings``: that take turns over them; ``corruptions``:
-    whose tokens get noise; ``tracing``: changes to ``TracingConfig``. ``prefix_draws``: texts tried
+    whose tokens get noise; ``tracing``: changes to ``TracingConfig`` (here
+    outputs are held at all positions). ``prefix_draws``: texts tried
     before a prompt, for the neutral control.
     """
 
@@ -101,7 +104,7 @@ class EntityRelationConfig:
 
     def traced(self, corrupt: str) -> TracingConfig:
         changes = {key: value for key, value in self.tracing.items() if value is not None}
-        return TracingConfig(**{"seed": self.seed, **changes, "corrupt": corrupt})
+        return TracingConfig(**{**_TRACING, "seed": self.seed, **changes, "corrupt": corrupt})
 
     def settings(self, editor: str) -> list[dict[str, Any]]:
         """Those to be tried: every combination of the values of each set, as published if there is
