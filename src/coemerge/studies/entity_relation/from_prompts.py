@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from torch import nn
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
@@ -42,6 +43,8 @@ class _Prompt:
 
 
 _Asked = Mapping[str, list[_Prompt]]  # by fact; the edited wording first
+_COLUMNS = ["fact_id", "template_id", "split", "text", "ids", "answer_ids", "subject_start",
+            "subject_stop"]  # fmt: skip
 
 
 def cases_from_prompts(
@@ -220,19 +223,21 @@ class _Maker:
 
 def _prompts(prompts: pa.Table, task: str, variant: int) -> dict[str, list[_Prompt]]:
     """By fact: the first wording that training showed, then those held out, then the others."""
-    mask = np.array(prompts["task"].to_pylist()) == task
-    mask &= prompts["variant"].to_numpy() == variant
-    frame = prompts.filter(pa.array(mask)).to_pandas()
-    frame = frame.drop_duplicates(["fact_id", "template_id"])
-    frame["held_out"] = frame["split"] == "held_out_templates"
-    found: dict[str, list[_Prompt]] = {}
-    for fact, rows in frame.sort_values("template_id").groupby("fact_id", sort=False):
-        seen = rows[~rows["held_out"]]
-        first = (seen if len(seen) else rows).index[0]
-        rest = rows.drop(first).sort_values("held_out", ascending=False, kind="stable")
-        ordered = pd.concat([rows.loc[[first]], rest]).to_dict("records")
-        found[str(fact)] = [_prompt(row) for row in ordered]
-    return found
+    chosen = (pc.field("task") == task) & (pc.field("variant") == variant)
+    frame = prompts.filter(chosen).select(_COLUMNS).to_pandas()
+    frame = frame.drop_duplicates(["fact_id", "template_id"]).sort_values("template_id")
+    found: dict[str, list[Mapping]] = {}
+    for row in frame.to_dict("records"):
+        found.setdefault(row["fact_id"], []).append(row)
+    return {fact: [_prompt(row) for row in _in_order(rows)] for fact, rows in found.items()}
+
+
+def _in_order(wordings: list[Mapping]) -> list[Mapping]:
+    seen, held_out = (
+        [row for row in wordings if (row["split"] == "held_out_templates") == is_held_out]
+        for is_held_out in (False, True)
+    )
+    return [*seen[:1], *held_out, *seen[1:]]
 
 
 def _prompt(row: Mapping) -> _Prompt:
