@@ -17,7 +17,10 @@ from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_prompts import TracedPrompt
 from coemerge.scoring.forward import equal_batches
 
-_ROW_TOKENS = 128  # of one row: each has a key that those of other segments only mask
+# Of one row: each token has a key that those of other segments only mask. A CPU pays for what is
+# masked; elsewhere, few long passes are faster.
+_ROW_TOKENS = {"cpu": 32}
+_ROW_TOKENS_ELSEWHERE = 128
 
 
 def severed_name(output: str) -> str:
@@ -36,10 +39,14 @@ def alike(
         groups[len(prompt.ids), corrupted[0], corrupted[-1]].append(index)
     for (n_tokens, first, _), members in sorted(groups.items()):
         n_right = n_tokens - first
-        width = max(n_tokens, min(_ROW_TOKENS, n_right * (n_right + 1) // 2))
+        width = max(n_tokens, min(_row_tokens(device), n_right * (n_right + 1) // 2))
         sizes = [(config.samples * width, 1)] * len(members)
         for chosen in equal_batches(sizes, device, tokens_per_pass(config, device)):
             yield [members[i] for i in chosen]
+
+
+def _row_tokens(device: torch.device) -> int:
+    return _ROW_TOKENS.get(device.type, _ROW_TOKENS_ELSEWHERE)
 
 
 def tokens_per_pass(config: TracingConfig, device: torch.device) -> int:
@@ -70,7 +77,8 @@ class TracedBatch:
         self._n_tokens = len(like.ids)
         corrupted = like.corrupted(config.corrupt)
         n_rows = len(runs.p_clean) * config.samples
-        width = tokens_per_pass(config, runs.p_clean.device) // n_rows
+        device = runs.p_clean.device
+        width = min(tokens_per_pass(config, device) // n_rows, _row_tokens(device))
         chunks = _chunks(range(corrupted[0], self._n_tokens), self._n_tokens, width)
         self._everywhere = [self._place(model, chunk) for chunk in chunks]
         at_all = config.severed_positions == "all"
@@ -135,13 +143,13 @@ def _sites(name: str, layers: Sequence[int]) -> list[Site]:
 
 
 def _chunks(positions: Sequence[int], n_tokens: int, width: int) -> Iterator[list[int]]:
-    """Positions in order, those from each to the prompt's end ``width`` tokens or
-    ``_ROW_TOKENS`` at most in all, or a single one."""
+    """Positions in order, those from each to the prompt's end ``width`` tokens at most in all, or a
+    single one."""
     chunk: list[int] = []
     n_taken = 0
     for position in positions:
         n_more = n_tokens - position
-        if chunk and n_taken + n_more > min(width, _ROW_TOKENS):
+        if chunk and n_taken + n_more > width:
             yield chunk
             chunk, n_taken = [], 0
         chunk.append(position)
