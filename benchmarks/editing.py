@@ -21,7 +21,7 @@ from coemerge.editing.value_config import ValueConfig
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
 
-N_EDITS, N_FOR_HABIT, N_REPEATS = 24, 1, 3
+N_EDITS, N_FOR_HABIT, N_REPEATS = 16, 1, 3
 N_TOKENS, N_SUBJECT, N_VOCAB = 10, 2, 1600
 PREFIXES = (5,) * 10 + (10,) * 10
 CONFIG = ValueConfig(stop_loss=0.0)
