@@ -85,7 +85,7 @@ def study_model(
         traced=traced,
         side_edits=edits.assign(**seed),
         outcomes=outcomes.assign(**seed),
-        tried=tried.assign(**seed, traced=tried["layer"] == pointed),
+        tried=tried.assign(**seed, traced=tried["layer"].eq(pointed) & (pointed != NOWHERE)),
     )
 
 
@@ -144,6 +144,8 @@ def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of all edits, and of how they ended."""
     edits, ends = [], []
     for (editor, side), (layer, setting) in tqdm(chosen.items(), desc="editing", unit="editor"):
+        if not judge.of_side(side):  # all of its facts were kept for the choice
+            continue
         outcomes = judge.edit(editor, side, layer, setting)
         edits.append(judge.side_edits(side, outcomes).assign(editor=editor))
         ends.append(judge.outcome_rows(side, outcomes).assign(editor=editor))
