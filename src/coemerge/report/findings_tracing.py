@@ -18,6 +18,7 @@ from coemerge.report.side_rows import (
     SETTINGS,
     SHARE,
     attention_row,
+    attention_rows,
     effect_rows,
     role_name,
     total_row,
@@ -27,7 +28,11 @@ _HELD = {"loss_mlp_severed": "MLP outputs", "loss_attn_severed": "attention outp
 _SMALL = 0.02  # a difference of shares that is surely smaller is none to speak of
 _MARK = "(no interval)"
 _NO_BOUNDS = " No interval: what is divided by may be 0."
-_SITE_NAMES = {"best": "best role and layer", "corrupted": "last corrupted token, all layers"}
+_SITE_NAMES = {
+    "best": "best role and layer",
+    "role": "best role, all layers",
+    "corrupted": "last corrupted token, all layers",
+}
 
 
 def peaks_say(results: Results) -> str:
@@ -138,12 +143,19 @@ def severing_says(results: Results) -> str:
     told = [part for corrupt in CORRUPTIONS if (part := _severed(results, corrupt))]
     if not told:
         return ""
-    said = f"Lost of the residual's effect, {_SITE_NAMES['corrupted']}: {'; '.join(told)}."
+    said = f"Lost of the residual's effect, {_SITE_NAMES[_loss_site(results)]}: {'; '.join(told)}."
     return said + (_NO_BOUNDS if _MARK in said else "")
 
 
+def _loss_site(results: Results) -> str:
+    """Where restoring gives most back, if outputs were held there; else the last corrupted token."""
+    rows = attention_rows(results)
+    lost = rows[rows["measure"].isin(LOSSES)] if len(rows) else rows
+    return "role" if len(lost) and (lost["site"] == "role").any() else "corrupted"
+
+
 def _severed(results: Results, corrupt: str) -> str:
-    found = {name: attention_row(results, corrupt, name, "corrupted") for name in LOSSES}
+    found = {name: attention_row(results, corrupt, name, _loss_site(results)) for name in LOSSES}
     known = {name: row for name, row in found.items() if row}
     told = [f"{_ratio(row)} when {_HELD[name]} are held{_none(row)}" for name, row in known.items()]
     if not told:
@@ -182,7 +194,7 @@ def tracing_controls(results: Results) -> list[str]:
         told += [
             f"noise on {corrupt}, lost when {words} are held: {change(row)}"
             for name, words in _HELD.items()
-            if (row := attention_row(results, corrupt, name, "corrupted"))
+            if (row := attention_row(results, corrupt, name, _loss_site(results)))
         ]
     return told
 

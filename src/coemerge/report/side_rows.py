@@ -47,7 +47,11 @@ SEVERED = {
     "resid_attn_severed": BarStyle("attention held at its\ncorrupted values", "#D55E00"),
     "resid_mlp_severed": BarStyle("MLP held at its\ncorrupted values", "#009E73"),
 }
-SITES = {"best": "best role\nand layer", "corrupted": "last corrupted\ntoken, all layers"}
+SITES = {
+    "best": "best role\nand layer",
+    "role": "best role,\nall layers",
+    "corrupted": "last corrupted\ntoken, all layers",
+}
 LOSSES = {
     "loss_mlp_severed": "lost when MLP\noutputs are held",
     "loss_attn_severed": "lost when attention\noutputs are held",

@@ -225,12 +225,13 @@ class AttentionSharesRecord:
     ``share_attn``: AIE_attn / (AIE_attn + AIE_mlp). ``loss_mlp_severed``, ``loss_attn_severed``:
     (AIE - AIE_severed) / AIE of residuals. ``site``: best (the role and layer, windows uncut, with
     the highest AIE_attn + AIE_mlp; for losses with the highest AIE of residuals where outputs were
-    held, the last layer aside), or corrupted (mean over the layers of the last corrupted token).
+    held, the last layer aside), role (that role, mean over the layers: windows at the bottom may
+    give all back, whatever they restore), or corrupted (so of the last corrupted token).
     """
 
     table: ClassVar[str] = "attention_shares"
     corrupt: str = column("subject, relation, both, or relation - subject, paired", key=True)
-    site: str = column("best or corrupted", key=True)
+    site: str = column("best, role or corrupted", key=True)
     measure: str = column("share_attn, loss_mlp_severed or loss_attn_severed", key=True)
     role: str = column("of the site; empty for differences")
     layer: int = column("of the site; -1 for means and differences")

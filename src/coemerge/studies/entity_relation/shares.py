@@ -38,8 +38,9 @@ def attention_shares(traced: Sequence[Traced], config: EntityRelationConfig) -> 
     """``AttentionSharesRecord``: each measure under each corruption, and the difference between
     noise on the relation and on the subject, of prompts kept under both, resampled together.
 
-    A ratio is not defined where what it divides by is not above 0. At the site ``corrupted`` layers
-    are averaged whose windows are alike, and of losses all but the last, where nothing is severed.
+    A ratio is not defined where what it divides by is not above 0. At the sites ``role`` and
+    ``corrupted`` layers are averaged whose windows are alike, and of losses all but the last, where
+    nothing is severed.
     """
     rows: Rows = []
     ratios: dict[tuple[str, str, str], _Ratio] = {}
@@ -117,6 +118,7 @@ def _at_sites(
     mean = np.where(known, whole, 0).sum(0) / np.maximum(known.sum(0), 1)
     at, role = np.unravel_index(np.where(known.any(0), mean, -np.inf).argmax(), mean.shape)
     best = [values[:, at, role] for values in by_role]
+    whole_role = [values[:, :, role].mean(1) for values in by_role]
     corrupted = [
         np.where(mask[:, None], _at_last_corrupted(one, corrupt, pair, layers), np.nan)
         for one, pair, mask in zip(traced, parts, kept, strict=True)
@@ -125,6 +127,7 @@ def _at_sites(
     last = "last_subject" if corrupt == "subject" else "last_corrupted"
     return [
         _Ratio(corrupt, "best", measure, names[role], int(layers[at]), best),
+        _Ratio(corrupt, "role", measure, names[role], -1, whole_role),
         _Ratio(corrupt, "corrupted", measure, last, -1, corrupted),
     ]
 
