@@ -148,7 +148,7 @@ def severing_says(results: Results) -> str:
 
 
 def _loss_site(results: Results) -> str:
-    """Where restoring gives most back, if outputs were held there; else the last corrupted token."""
+    """Where restoring gives most back, if outputs were held there; else the last corrupted one."""
     rows = attention_rows(results)
     lost = rows[rows["measure"].isin(LOSSES)] if len(rows) else rows
     return "role" if len(lost) and (lost["site"] == "role").any() else "corrupted"
