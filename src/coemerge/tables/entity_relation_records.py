@@ -5,9 +5,14 @@ relation of a subject and an object).
 
 Probes: entity; relation (the subject with its new object, to be answered by the relation's name);
 removal (the subject with its old object, to be answered by *none*). Two are controls with a third
-object, neither the old nor the new one: entity_third (the new object against it: an edit that only
-erased the old one would leave that to luck) and relation_third (the subject with it, by the
-relation's name: should stay *none*).
+object, neither the old nor the new one, which no edit asks for: entity_third (it is likelier than
+the old one, as after damage to the old answer alone) and relation_third (the subject with it is
+answered by the relation's name). same_subject asks for other facts of the subject, whose answers
+should stay the likeliest ones (specificity alone).
+
+Controls of edits (``control``), of which there is efficacy on the entity and the relation probe:
+mismatched (the edit of another fact of the relation, asked about this one) and random (the same
+edit with its outputs turned in a random direction: the same keys and size). Others are ``none``.
 
 Measures are those of methods 2.10: efficacy (the edited prompt), generalisation (other wordings),
 specificity (other subjects, whose answers should stay).
@@ -22,7 +27,11 @@ LOW = "95 % interval over seeds and facts"
 ARM = "arm of the exposure plan, or all"
 EDITOR = "rome, memit, ft, ft_l or kn"
 EDIT_SIDE = "entity or relation: how the edit was asked for"
-PROBE = "entity, relation, removal, entity_third or relation_third: how its effect was asked for"
+PROBE = (
+    "entity, relation, removal, entity_third, relation_third or same_subject: how its effect was "
+    "asked for"
+)
+CONTROL = "none, mismatched or random: what was done instead of the edit"
 MEASURE = "efficacy, generalisation or specificity"
 MOMENT = "pre (of the untouched model) or post (under the edit)"
 
@@ -35,7 +44,7 @@ class SideExclusionsRecord:
     seed: int = column("seed of the run", key=True)
     relation: str = column("relation", key=True)
     arm: str = column("arm of the exposure plan", key=True)
-    reason: str = column("studied, or why not", key=True)
+    reason: str = column("studied (reported), kept for choosing settings, or why not", key=True)
     n: int = column("facts")
 
 
@@ -56,6 +65,7 @@ class SideEditsRecord:
     edit_side: str = column(EDIT_SIDE, key=True)
     probe: str = column(PROBE, key=True)
     measure: str = column(MEASURE, key=True)
+    control: str = column(CONTROL, key=True)
     pre: float = column("share of success, untouched model")
     post: float = column("share of success, under the edit")
     magnitude_pre: float = column("probability gap, untouched model")
@@ -91,6 +101,7 @@ class CrossSideRecord:
     edit_side: str = column(EDIT_SIDE, key=True)
     probe: str = column(PROBE, key=True)
     measure: str = column(MEASURE, key=True)
+    control: str = column(CONTROL, key=True)
     moment: str = column(MOMENT + ", or difference", key=True)
     value: float = column("mean over facts of the share of success")
     sd: float = column("standard deviation across facts")
@@ -105,7 +116,10 @@ class SideTransferRecord:
     """results/entity_relation/side_transfer.parquet: how much of an edit shows on the other side.
 
     TI(e->p) = (post_ep - pre_p) / (post_pp - pre_p) of means over facts (methods 4.2). 1: as much
-    as an edit of that side, 0: nothing. NaN where edits of that side gain less than 0.02.
+    as an edit of that side, 0: nothing. NaN where edits of that side gain less than 0.02. ``net``:
+    TI of what is beyond damage, with the change of the control with a third object (entity_third or
+    relation_third, the probe's own) taken off above and below the fraction line. NaN also without
+    a third object.
     """
 
     table: ClassVar[str] = "side_transfer"
@@ -117,10 +131,14 @@ class SideTransferRecord:
     index: float = column("TI")
     low: float = column(LOW)
     high: float = column(LOW)
+    net: float = column("TI beyond the control with a third object")
+    net_low: float = column(LOW)
+    net_high: float = column(LOW)
     gain: float = column("post_ep - pre_p")
     own_gain: float = column("post_pp - pre_p")
     n_documents: float = column("documents in the probe's format that training showed per fact")
     n: int = column("facts")
+    n_none: int = column("of these, facts of which no prompt's success changed under the edit")
     undefined: float = column("share of resamples in which TI is not defined")
 
 
@@ -154,7 +172,8 @@ class EditChoiceRecord:
     es: float = column("efficacy on the edited side")
     ps: float = column("generalisation")
     ns: float = column("specificity")
-    s: float = column("harmonic mean of the three")
+    ks: float = column("share of the subject's other facts that stay; NaN without")
+    s: float = column("harmonic mean of those of the four that are defined")
     traced: bool = column("the layer that causal tracing points at")
     chosen: bool = column("used for the reported edits")
     n: int = column("facts")
@@ -224,7 +243,8 @@ class AttentionSharesRecord:
 
     ``share_attn``: AIE_attn / (AIE_attn + AIE_mlp). ``loss_mlp_severed``, ``loss_attn_severed``:
     (AIE - AIE_severed) / AIE of residuals. ``site``: best (the role and layer, windows uncut, with
-    the highest AIE_attn + AIE_mlp; for losses with the highest AIE of residuals where outputs were
+    the highest AIE_attn + AIE_mlp, but for the last token, roles of fewer than half of the prompts,
+    and cells where that sum exceeds the total effect; for losses with the highest AIE of residuals where outputs were
     held, the last layer aside), role (that role, mean over the layers: windows at the bottom may
     give all back, whatever they restore), or corrupted (so of the last corrupted token).
     """
