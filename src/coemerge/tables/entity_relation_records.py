@@ -244,9 +244,10 @@ class AttentionSharesRecord:
     ``share_attn``: AIE_attn / (AIE_attn + AIE_mlp). ``loss_mlp_severed``, ``loss_attn_severed``:
     (AIE - AIE_severed) / AIE of residuals. ``site``: best (the role and layer, windows uncut, with
     the highest AIE_attn + AIE_mlp, but for the last token, roles of fewer than half of the prompts,
-    and cells where that sum exceeds the total effect; for losses with the highest AIE of residuals where outputs were
-    held, the last layer aside), role (that role, mean over the layers: windows at the bottom may
-    give all back, whatever they restore), or corrupted (so of the last corrupted token).
+    and cells where that sum exceeds the total effect; for losses with the highest AIE of residuals
+    where outputs were held, the last layer aside), role (that role, mean over the layers: windows
+    at the bottom may give all back, whatever they restore), or corrupted (so of the last corrupted
+    token).
     """
 
     table: ClassVar[str] = "attention_shares"
