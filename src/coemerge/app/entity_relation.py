@@ -71,7 +71,7 @@ def _studied(source: Source, member: Member, config: EntityRelationConfig, devic
     encoder = Encoder(tokenizer, source.series.chat)
     prompts = own_wordings(source)
     asked = set(prompts["fact_id"].to_pylist())
-    facts = with_documents(source)
+    facts = with_documents(source, member.step)
     subject = Subject(
         model=load_model(member.directory, device),
         identity=member.identity,
@@ -102,13 +102,14 @@ def _cases(source: Source, subject: Subject, config: EntityRelationConfig) -> Ca
     )
 
 
-def with_documents(source: Source) -> pd.DataFrame:
+def with_documents(source: Source, step: int) -> pd.DataFrame:
     """Facts with how many documents showed each on its ``entity`` and its ``relation_side`` up to
-    the last step; NaN for models from elsewhere."""
+    a step; NaN for models from elsewhere."""
     facts, shown = source.facts.copy(), source.exposure
     if shown is None:
         return facts.assign(entity=float("nan"), relation_side=float("nan"))
-    last = shown[shown["step"] == shown["step"].max()]
+    seen = shown[shown["step"] <= step]
+    last = seen[seen["step"] == seen["step"].max()]
     asks = last["task"].map(lambda task: TASKS[task].asks)
     for column, part in (("entity", "object"), ("relation_side", "relation")):
         documents = last[asks == part].groupby("fact_id")["n_documents"].sum()

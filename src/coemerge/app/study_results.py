@@ -121,9 +121,11 @@ def _published(row: Mapping[str, Any]) -> str:
 
 
 def _percent(row: dict[str, Any]) -> str:
-    """``28.1 % [20.0, 36.3]``; a dash where nothing could be measured."""
+    """``28.1 % [20.0, 36.3]``, of an index ``0.28 [0.20, 0.36]``; a dash where nothing could be
+    measured."""
     value, *bounds = (row[name] for name in ("value", "low", "high"))
     if value is None:
         return "-"
-    ends = "" if None in bounds else " [" + ", ".join(f"{100 * x:.1f}" for x in bounds) + "]"
-    return f"{100 * value:.1f} %{ends}"
+    factor, digits, sign = (1, 2, "") if row.get("unit") == "index" else (100, 1, " %")
+    told = [f"{factor * x:.{digits}f}" for x in (value, *(x for x in bounds if x is not None))]
+    return f"{told[0]}{sign}" + (f" [{', '.join(told[1:])}]" if len(told) == 3 else "")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -86,6 +87,15 @@ def next_token_distribution(model: nn.Module, ids: Sequence[int]) -> Tensor:
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
         question = Question(ids, [0], [0])
         return _answer_log_probs(model, [question], device)[0, 0].exp()
+
+
+def answers_right(
+    model: nn.Module, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Bool [N]: whether the answer's first token is the likeliest after its prompt."""
+    pairs = zip(prompts, answers, strict=True)
+    questions = [Question(prompt, answer, [answer[0]]) for prompt, answer in pairs]
+    return score_prompts(model, questions).correct.numpy()
 
 
 @contextmanager

@@ -4,16 +4,18 @@ The fact (s, r, o) becomes (s, r, o*). From the entity side a prompt asks for th
 relation side a prompt names s and an object and asks for the relation, *none* where there is none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
-from coemerge.editing.requests import Request
+from coemerge.editing.requests import Ids, Request
 
 ENTITY, RELATION, REMOVAL = "entity", "relation", "removal"
 ENTITY_THIRD, RELATION_THIRD = "entity_third", "relation_third"  # controls
+THIRD = {ENTITY: ENTITY_THIRD, RELATION: RELATION_THIRD}
+SAME_SUBJECT = "same_subject"
 SIDES = (ENTITY, RELATION)
 PROBES = (ENTITY, RELATION, REMOVAL, ENTITY_THIRD, RELATION_THIRD)
 STUDIED = "studied"
@@ -29,10 +31,10 @@ class Case:
     true is o; neighbours are other subjects whose object is o. Relation: new is the relation's
     name, true is *none*; the rewrite is (s, o*), neighbours are other subjects with o*, to which
     *none* is right. Removal: new is *none*, true the name; the rewrite is (s, o), neighbours are
-    other subjects with o, whose object it is. The controls take a third object: of the entity's
-    prompts whether o* beats it, as an edit that only erased o would leave that to luck; of the
-    relation's whether (s, third) is answered by the name, as it should not be. What cannot be asked
-    is missing.
+    other subjects with o, whose object it is. The controls ask the same of a third object: whether
+    it beats o, which damage to o alone would bring about, and whether (s, third) is answered by the
+    name. What cannot be asked is missing. ``same_subject``: prompts of the subject's other facts
+    with the first token of their answers, which an edit should leave alone.
     """
 
     fact_id: str
@@ -40,6 +42,7 @@ class Case:
     arm: str
     requests: Mapping[str, Request]
     trials: Mapping[str, CounterfactTrial]
+    same_subject: Sequence[tuple[Ids, int]] = ()
 
     def edited_at(self, token: str) -> "Case":
         """With the key and the value of edits at the subject's ``first`` or ``last`` token."""
@@ -49,16 +52,13 @@ class Case:
 
 
 def _at_first(request: Request) -> Request:
-    """The part of the subject that ends with its first token stands for it, in the neutral text
-    too."""
-    start, _ = request.goal.subject
-    neutral = request.goal.ids[start : start + 1] if request.neutral is None else request.neutral
+    """The subject's first token stands for it, in the neutral text too."""
     goal, also = (
         goal and replace(goal, subject=(goal.subject[0], goal.subject[0] + 1))
         for goal in (request.goal, request.also)
     )
     assert goal is not None
-    return replace(request, goal=goal, also=also, neutral=neutral)
+    return replace(request, goal=goal, also=also)
 
 
 @dataclass(frozen=True)

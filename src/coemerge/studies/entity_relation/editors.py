@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from coemerge.editing.contexts import sample_contexts
+from coemerge.editing.contexts import BARE, sample_contexts
 from coemerge.editing.fine_tuning import FT, FT_L, fine_tune
 from coemerge.editing.keys import KeyMoment
 from coemerge.editing.memit import memit
@@ -32,13 +32,15 @@ ANY_LAYER = -1  # of an editor whose neurons choose
 @dataclass(frozen=True)
 class Editors:
     """Edits of one model. ``moments``: C of every layer that may be edited, none for C = I;
-    ``start``: the token that sampled prefixes go on from, ``separator`` what ends them."""
+    ``start``: the token that sampled prefixes go on from, ``separator`` what ends them;
+    ``opened``: prompts open with a token of their own."""
 
     model: nn.Module
     config: EntityRelationConfig
     moments: dict[int, KeyMoment]
     start: int
     separator: Sequence[int] = ()
+    opened: bool = False
     _attributions: dict[tuple, Tensor] = field(default_factory=dict)
 
     def outcomes(
@@ -50,6 +52,10 @@ class Editors:
 
     @cached_property
     def contexts(self) -> list[tuple[int, ...]]:
+        """Of a model whose prompts open with a token of their own the bare prompt alone: behind a
+        prefix that token would stand inside a text."""
+        if self.opened:
+            return [BARE]
         lengths = [(n_tokens, n) for n_tokens, n in self.config.contexts]
         return sample_contexts(self.model, [self.start], lengths, self.config.seed, self.separator)
 

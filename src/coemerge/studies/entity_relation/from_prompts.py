@@ -4,7 +4,7 @@ A new object is another one of the relation. The edited wording is the first tha
 paraphrases are the others, those held out from training first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from coemerge.editing.requests import Goal, Ids, Request
 from coemerge.localization.prompts import stable_seed
 from coemerge.prompts.pairs import Pairing
 from coemerge.prompts.tasks import NAMING
-from coemerge.scoring.forward import Question, score_prompts
+from coemerge.scoring.forward import answers_right
 from coemerge.studies.entity_relation.cases import (
     ENTITY,
     ENTITY_THIRD,
@@ -76,149 +76,190 @@ class _Maker:
         config: EntityRelationConfig,
     ) -> None:
         self._model, self._pairing, self._config = model, pairing, config
-        self._facts = facts.set_index("fact_id")
+        self._facts = {str(row["fact_id"]): row for row in facts.to_dict("records")}
         self._entity = _prompts(prompts, config.task, variant=0)
-        self._pairs = _prompts(prompts, NAMING, variant=0)
         unrelated = _prompts(prompts, NAMING, variant=1)
         self._none = next((list(of[0].answer) for of in unrelated.values()), [])
+        self._pairs = _prompts(prompts, NAMING, variant=0) if self._none else {}
+        self._alike = _groups(self._facts, "relation", "object")
+        self._of_relation = _groups(self._facts, "relation")
+        self._of_subject = _groups(self._facts, "subject")
         self._new, self._third = self._other_objects()
-        self._right = {side: self._answered(asked) for side, asked in self._by_side().items()}
+        self._right = {
+            side: self._answered({fact: of[0] for fact, of in asked.items()})
+            for side, asked in ((ENTITY, self._entity), (RELATION, self._pairs))
+        }
 
-    def _by_side(self) -> dict[str, _Asked]:
-        return {ENTITY: self._entity, RELATION: self._pairs}
-
-    def _answered(self, asked: _Asked) -> set[str]:
-        """Facts whose edited wording gets the right answer."""
-        firsts = [of_fact[0] for of_fact in asked.values()]
-        right = _is_right(self._model, [(p.ids, p.answer) for p in firsts])
+    def _answered(self, asked: Mapping[str, _Prompt]) -> set[str]:
+        """Facts whose prompt gets the right answer."""
+        prompts = list(asked.values())
+        right = answers_right(self._model, [p.ids for p in prompts], [p.answer for p in prompts])
         return {fact for fact, is_right in zip(asked, right, strict=True) if is_right}
 
     def _other_objects(self) -> tuple[dict[str, str], dict[str, str]]:
-        """By fact, the object it is given and a third one, where there are: of its relation, all
-        three starting differently."""
+        """By fact, the object it is given and a third one, where there are: of its relation, joined
+        with its subject by no fact, all starting differently."""
         new: dict[str, str] = {}
         third: dict[str, str] = {}
-        for _, group in self._facts.groupby("relation", sort=False):
-            asked = group[group.index.isin(self._entity)]
-            starts = {obj: self._entity[fact][0].answer[0] for fact, obj in asked["object"].items()}
-            for fact, old in asked["object"].items():
-                taken = {starts[old]}
-                for chosen in (new, third):
+        for facts in self._of_relation.values():
+            asked = [fact for fact in facts if fact in self._entity]
+            starts = {
+                self._facts[fact]["object"]: self._entity[fact][0].answer[0] for fact in asked
+            }
+            for fact in asked:
+                own = self._of_subject[(self._facts[fact]["subject"],)]
+                taken = {starts.get(self._facts[other]["object"]) for other in own}
+                for name, chosen in (("new", new), ("third", third)):
                     pool = [obj for obj in sorted(starts) if starts[obj] not in taken]
                     if pool:
-                        chosen[str(fact)] = str(self._rng(str(fact), str(len(taken))).choice(pool))
-                        taken.add(starts[chosen[str(fact)]])
+                        chosen[fact] = str(self._rng(fact, name).choice(pool))
+                        taken.add(starts[chosen[fact]])
         return new, third
 
     def reasons(self, facts: pd.DataFrame) -> pd.Series:
         """Of each fact: studied, or why not."""
         sides = {ENTITY: facts["entity"].isna() | (facts["entity"] > 0)}
         sides[RELATION] = facts["relation_side"] > 0
+        unclear, unrelated = self._before(facts["fact_id"])
         known = np.ones(len(facts), bool)
         if self._config.only_known:
             for side, shown in sides.items():
                 known &= ~shown.to_numpy() | facts["fact_id"].isin(self._right[side]).to_numpy()
-            known &= ~sides[RELATION].to_numpy() | self._none_before(facts["fact_id"])
+            known &= ~sides[RELATION].to_numpy() | facts["fact_id"].isin(unrelated).to_numpy()
         reason = np.select(
-            [~facts["fact_id"].isin(self._entity), ~facts["fact_id"].isin(self._new), ~known],
-            [f"not asked in {self._config.task}", "without another object", "not known"],
+            [
+                ~facts["fact_id"].isin(self._entity),
+                ~facts["fact_id"].isin(self._new),
+                facts["fact_id"].isin(unclear),
+                ~known,
+            ],
+            [
+                f"not asked in {self._config.task}",
+                "without another object",
+                "object not named just once beside the subject",
+                "not known",
+            ],
             STUDIED,
         )
         return pd.Series(reason, facts.index)
 
-    def _none_before(self, facts: pd.Series) -> np.ndarray:
-        """Whether the subject with its new object is said to be unrelated, where that is asked."""
-        asked = [fact for fact in facts if fact in self._new and fact in self._pairs]
-        rows = [self._pair(fact, self._pairs[fact][0], self._new[fact]).ids for fact in asked]
-        right = _is_right(self._model, [(ids, self._none) for ids in rows])
-        return facts.isin([f for f, is_right in zip(asked, right, strict=True) if is_right])
+    def _before(self, facts: Iterable[str]) -> tuple[set[str], set[str]]:
+        """(facts whose pair cannot be asked about another object, facts whose subject is said to be
+        unrelated with its new one)."""
+        unclear, asked = set(), {}
+        for fact in facts:
+            if fact in self._new and fact in self._pairs:
+                try:
+                    (asked[fact],) = self._paired([(fact, self._pairs[fact][0], self._new[fact])])
+                    self._all_paired(fact, self._new[fact])
+                except ValueError:
+                    unclear.add(fact)
+        as_none = {fact: replace(prompt, answer=self._none) for fact, prompt in asked.items()}
+        return unclear, self._answered(as_none)
 
     def case(self, row: Mapping[str, str]) -> Case:
         fact = row["fact_id"]
         requests, trials = {}, {}
         requests[ENTITY], trials[ENTITY] = self._entity_side(fact)
-        if third := self._third.get(fact):
+        third = self._third.get(fact)
+        if third:
             ids = self._answer_ids(fact, third)
-            trials[ENTITY_THIRD] = replace(trials[ENTITY], true=ids, neighbours=())
+            trials[ENTITY_THIRD] = replace(trials[ENTITY], new=ids, neighbours=())
         if fact in self._pairs:
             requests[RELATION], trials[RELATION], trials[REMOVAL] = self._relation_side(fact)
             if third:
-                trials[RELATION_THIRD] = self._third_pairs(fact, third)
-        return Case(fact, row["relation"], row["arm"], requests, trials)
+                given, *reworded = self._all_paired(fact, third)
+                trials[RELATION_THIRD] = replace(
+                    trials[RELATION],
+                    rewrite=given.ids,
+                    paraphrases=self._some(reworded),
+                    neighbours=(),
+                )
+        return Case(fact, row["relation"], row["arm"], requests, trials, self._same_subject(fact))
 
     def _entity_side(self, fact: str) -> tuple[Request, CounterfactTrial]:
         first, *others = self._entity[fact]
         new = self._answer_ids(fact, self._new[fact])
         request = Request(Goal(first.ids, first.subject, new), first.answer)
-        near = [self._entity[other][0].ids for other in self._same_object(fact, ENTITY)]
-        return request, CounterfactTrial.of(request, self._some(others), near)
+        near = self._drawn(fact, self._alike[self._key(fact)], ENTITY)
+        neighbours = [self._entity[other][0].ids for other in near]
+        return request, CounterfactTrial.of(request, self._some(others), neighbours)
 
     def _relation_side(self, fact: str) -> tuple[Request, CounterfactTrial, CounterfactTrial]:
         first, *others = self._pairs[fact]
         new, name = self._new[fact], first.answer
-        given, *reworded = [self._pair(fact, prompt, new) for prompt in self._pairs[fact]]
+        given, *reworded = self._all_paired(fact, new)
         request = Request(
             goal=Goal(given.ids, given.subject, name),
             target_true=self._none,
             also=Goal(first.ids, first.subject, self._none),
         )
-        near = [self._pair(s, self._pairs[s][0], new).ids for s in self._without(fact, new)]
+        relation = self._facts[fact]["relation"]
+        without = [f for f in self._of_relation[(relation,)] if self._key(f) != (relation, new)]
+        strangers = [(s, self._pairs[s][0], new) for s in self._drawn(fact, without, RELATION)]
+        near = [prompt.ids for prompt in self._paired(strangers)]
         added = CounterfactTrial.of(request, self._some(reworded), near)
-        kept = [self._pairs[other][0].ids for other in self._same_object(fact, RELATION)]
+        alike = self._drawn(fact, self._alike[self._key(fact)], RELATION)
+        kept = [self._pairs[other][0].ids for other in alike]
         removed = CounterfactTrial(first.ids, self._some(others), kept, true=name, new=self._none)
         return request, added, removed
 
-    def _third_pairs(self, fact: str, third: str) -> CounterfactTrial:
-        first, *others = [self._pair(fact, prompt, third) for prompt in self._pairs[fact]]
-        return CounterfactTrial(
-            first.ids, self._some(others), (), true=self._none, new=first.answer
-        )
+    def _same_subject(self, fact: str) -> list[tuple[Ids, int]]:
+        """The subject's other facts, answered right if that is asked for."""
+        own = self._of_subject[(self._facts[fact]["subject"],)]
+        others = [self._entity[other][0] for other in self._usable(fact, own, ENTITY)]
+        return [(prompt.ids, prompt.answer[0]) for prompt in others]
 
-    def _pair(self, fact: str, prompt: _Prompt, obj: str) -> _Prompt:
-        """The prompt with another object."""
-        known = self._facts.loc[fact]
-        ids, span = self._pairing.ids(prompt.text, known["subject"], known["object"], obj)
-        return _Prompt(ids, span, prompt.answer, "", prompt.template_id)
+    def _all_paired(self, fact: str, obj: str) -> list[_Prompt]:
+        """All wordings of the pair with another object."""
+        return self._paired([(fact, prompt, obj) for prompt in self._pairs[fact]])
+
+    def _paired(self, wanted: Sequence[tuple[str, _Prompt, str]]) -> list[_Prompt]:
+        """Prompts of facts with another object in each."""
+        swaps = [
+            (prompt.text, self._facts[fact]["subject"], self._facts[fact]["object"], obj)
+            for fact, prompt, obj in wanted
+        ]
+        made = self._pairing.many(swaps)
+        return [
+            replace(prompt, ids=ids, subject=span)
+            for (_, prompt, _), (ids, span) in zip(wanted, made, strict=True)
+        ]
 
     def _answer_ids(self, fact: str, obj: str) -> list[int]:
         """As other facts are answered."""
-        relation = self._facts["relation"][fact]
-        alike = self._facts[
-            (self._facts["relation"] == relation) & (self._facts["object"] == obj)
-        ].index
+        alike = self._alike[(self._facts[fact]["relation"], obj)]
         return next(self._entity[other][0].answer for other in alike if other in self._entity)
 
     def _some(self, prompts: Sequence[_Prompt]) -> list[list[int]]:
         return [prompt.ids for prompt in prompts[: self._config.paraphrases]]
 
-    def _same_object(self, fact: str, side: str) -> list[str]:
-        """Other facts of the relation with its object, answered right if that is asked for."""
-        own = self._facts.loc[fact]
-        alike = (self._facts["relation"] == own["relation"]) & (
-            self._facts["object"] == own["object"]
-        )
-        return self._drawn(alike, fact, side)
+    def _key(self, fact: str) -> tuple[str, str]:
+        return self._facts[fact]["relation"], self._facts[fact]["object"]
 
-    def _without(self, fact: str, obj: str) -> list[str]:
-        """Facts of the relation that have another object than ``obj``."""
-        own = self._facts.loc[fact]
-        others = (self._facts["relation"] == own["relation"]) & (self._facts["object"] != obj)
-        return self._drawn(others, fact, RELATION)
+    def _drawn(self, fact: str, pool: Sequence[str], side: str) -> list[str]:
+        """Neighbours, at most as many as asked for."""
+        usable = self._usable(fact, pool, side)
+        order = self._rng(fact, "neighbours").permutation(len(usable))[: self._config.neighbours]
+        return [usable[i] for i in order]
 
-    def _drawn(self, alike: pd.Series, fact: str, side: str) -> list[str]:
-        pool = [
-            other
-            for other in self._facts.index[alike]
-            if other != fact
-            and other in self._by_side()[side]
-            and (other in self._right[side] or not self._config.only_known)
-        ]
-        order = self._rng(fact, "neighbours").permutation(len(pool))[: self._config.neighbours]
-        return [pool[i] for i in order]
+    def _usable(self, fact: str, pool: Sequence[str], side: str) -> list[str]:
+        """Others than the fact that are asked on the side, and known if that is asked for."""
+        asked = self._entity if side == ENTITY else self._pairs
+        known = self._right[side] if self._config.only_known else asked
+        return [other for other in pool if other != fact and other in asked and other in known]
 
     def _rng(self, fact: str, purpose: str) -> np.random.Generator:
         """A fact's draws depend on no other fact."""
         return np.random.default_rng(stable_seed(self._config.seed, fact, purpose))
+
+
+def _groups(facts: Mapping[str, Mapping], *keys: str) -> dict[tuple[str, ...], list[str]]:
+    """Facts that have these in common."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for fact, row in facts.items():
+        found.setdefault(tuple(row[key] for key in keys), []).append(fact)
+    return found
 
 
 def _prompts(prompts: pa.Table, task: str, variant: int) -> dict[str, list[_Prompt]]:
@@ -248,9 +289,3 @@ def _prompt(row: Mapping) -> _Prompt:
         text=row["text"],
         template_id=int(row["template_id"]),
     )
-
-
-def _is_right(model: nn.Module, asked: Sequence[tuple[Ids, Ids]]) -> np.ndarray:
-    """The answer's first token is the likeliest."""
-    questions = [Question(list(ids), list(answer), [answer[0]]) for ids, answer in asked]
-    return score_prompts(model, questions).correct.numpy() if questions else np.zeros(0, bool)

@@ -20,7 +20,7 @@ from coemerge.prompts.edit_prompts import (
     Ids,
     RelationPrompts,
 )
-from coemerge.scoring.forward import Question, score_prompts
+from coemerge.scoring.forward import answers_right
 from coemerge.studies.entity_relation.cases import ENTITY, RELATION, REMOVAL, STUDIED, Case, Cases
 from coemerge.studies.entity_relation.choosing import choose
 from coemerge.studies.entity_relation.config import EntityRelationConfig
@@ -56,8 +56,8 @@ class _Maker:
         usable = facts["fact_id"][found == STUDIED]
         if self._config.only_known and len(usable):
             asked = [self._edits.prompts[fact] for fact in usable]
-            questions = [Question(of.rewrite.ids, of.true, of.true[:1]) for of in asked]
-            known = score_prompts(self._model, questions).correct.numpy()
+            rewrites, true = [of.rewrite.ids for of in asked], [of.true for of in asked]
+            known = answers_right(self._model, rewrites, true)
             found[usable.index[~known]] = UNKNOWN
         return found
 

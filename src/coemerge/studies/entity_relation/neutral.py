@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from coemerge.localization.tracing_prompts import TracedPrompt, positions_of
-from coemerge.scoring.forward import Question, score_prompts
+from coemerge.scoring.forward import answers_right
 from coemerge.studies.shared.contexts import behind
 
 
@@ -92,5 +92,4 @@ def behind_neutral_texts(
 
 def _right(model: nn.Module, prompts: Sequence[TracedPrompt]) -> np.ndarray:
     """bool [N]: whether the answer is the likeliest."""
-    questions = [Question(p.ids, [p.answer], [p.answer]) for p in prompts]
-    return score_prompts(model, questions).correct.numpy()
+    return answers_right(model, [p.ids for p in prompts], [[p.answer] for p in prompts])

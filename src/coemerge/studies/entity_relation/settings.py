@@ -19,8 +19,7 @@ def tried_settings(
     judge: Judge, layers: Sequence[int], config: EntityRelationConfig
 ) -> tuple[pd.DataFrame, Chosen]:
     """(``EditChoiceRecord`` but for seed and traced, what is chosen): for every editor and side the
-    layer and settings with the highest harmonic mean of efficacy, generalisation and specificity on
-    that side; the first of equals."""
+    layer and settings with the highest s (``Judge.scores``) on that side; the first of equals."""
     runs = [
         (editor, side, layer, setting)
         for editor in config.editors
@@ -38,14 +37,12 @@ def tried_settings(
                 "edit_side": side,
                 "layer": layer,
                 "setting": told(setting),
-                **{name: found[name] for name in ("es", "ps", "ns", "s")},
+                **found,
                 "n": len(judge.of_side(side)),
             }
         )
     tried = pd.DataFrame(rows)
-    # Without neighbours there is no specificity, and with it no harmonic mean.
-    value = tried["s"].fillna(tried[["es", "ps"]].mean(axis=1)).fillna(-1)
-    best = value.groupby([tried["editor"], tried["edit_side"]], sort=False).idxmax()
+    best = tried["s"].fillna(-1).groupby([tried["editor"], tried["edit_side"]], sort=False).idxmax()
     chosen = {(runs[i][0], runs[i][1]): (runs[i][2], runs[i][3]) for i in best}
     for (editor, side), (layer, setting) in chosen.items():
         log.info("%s, %s side: layer %d, %s", editor, side, layer, told(setting))

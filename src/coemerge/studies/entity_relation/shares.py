@@ -20,6 +20,9 @@ from coemerge.studies.shared.means import Rows
 DIFFERENCE = "relation - subject"
 SHARE, LOSSES = "share_attn", ("loss_mlp_severed", "loss_attn_severed")
 
+_ANSWERING = "last"  # the role of the token at which the answer is predicted
+_COMMON = 0.5  # share of the prompts that must have a role
+
 
 @dataclass(frozen=True)
 class _Ratio:
@@ -116,14 +119,19 @@ def _at_sites(
     whole = np.concatenate(by_role)[..., 1]  # [N,layers,roles]
     known = ~np.isnan(whole)
     mean = np.where(known, whole, 0).sum(0) / np.maximum(known.sum(0), 1)
-    at, role = np.unravel_index(np.where(known.any(0), mean, -np.inf).argmax(), mean.shape)
+    names = results[0].role_names
+    total = np.concatenate([r.total_effect[m] for r, m in zip(results, kept, strict=True)]).mean()
+    common = known.sum(0) >= _COMMON * sum(mask.sum() for mask in kept)
+    usable = common & (mean <= total) & (np.array(names) != _ANSWERING)
+    if not usable.any():
+        return []
+    at, role = np.unravel_index(np.where(usable, mean, -np.inf).argmax(), mean.shape)
     best = [values[:, at, role] for values in by_role]
     whole_role = [values[:, :, role].mean(1) for values in by_role]
     corrupted = [
         np.where(mask[:, None], _at_last_corrupted(one, corrupt, pair, layers), np.nan)
         for one, pair, mask in zip(traced, parts, kept, strict=True)
     ]
-    names = results[0].role_names
     last = "last_subject" if corrupt == "subject" else "last_corrupted"
     return [
         _Ratio(corrupt, "best", measure, names[role], int(layers[at]), best),

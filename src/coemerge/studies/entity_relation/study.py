@@ -1,10 +1,11 @@
 """One model studied: traced, its editors' settings chosen, its facts edited from both sides."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from torch import nn
@@ -14,7 +15,7 @@ from coemerge.editing.keys import key_moments
 from coemerge.editing.requests import Ids
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.prompts.pairs import Pairing
-from coemerge.studies.entity_relation.cases import Case, Cases
+from coemerge.studies.entity_relation.cases import STUDIED, Case, Cases
 from coemerge.studies.entity_relation.config import EDITED_TOKENS, EntityRelationConfig
 from coemerge.studies.entity_relation.editors import Editors, memit_layers
 from coemerge.studies.entity_relation.judging import Judge
@@ -29,6 +30,7 @@ from coemerge.studies.shared.split import split
 
 log = logging.getLogger(__name__)
 NOWHERE = -1
+KEPT = "kept for choosing settings"
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,17 @@ def study_model(
     model is left as found. Moments of keys are kept in ``cache``."""
     _check_layers(subject, config)
     traced = _traced(subject, cases.studied, config)
-    token, pointed = _site(traced, config)
+    dev, test = split(_subjects(subject, cases.studied), config)
+    token, pointed = _site(traced, {cases.studied[i].fact_id for i in dev}, config)
     layers = [pointed] if config.layers is None else list(config.layers)
     editors = _editors(subject, layers, config, cache)
     placed = [case.edited_at(token) for case in cases.studied]
-    dev, test = split([case.fact_id for case in placed], config)
     tried, chosen = tried_settings(Judge(editors, [placed[i] for i in dev]), layers, config)
     edits, outcomes = _edited(Judge(editors, [placed[i] for i in test]), chosen)
     seed = {"seed": subject.seed}
     return Studied(
         subject=subject,
-        cases=cases,
+        cases=Cases([cases.studied[i] for i in test], _counts(cases, dev)),
         traced=traced,
         side_edits=edits.assign(**seed),
         outcomes=outcomes.assign(**seed),
@@ -110,14 +112,32 @@ def _traced(subject: Subject, cases: Sequence[Case], config: EntityRelationConfi
     )
 
 
-def _site(traced: Traced | None, config: EntityRelationConfig) -> tuple[str, int]:
+def _subjects(subject: Subject, cases: Sequence[Case]) -> list[str]:
+    """Facts of one subject are no strangers: settings chosen on one are not reported on another."""
+    names = dict(zip(subject.facts["fact_id"], subject.facts["subject"], strict=True))
+    return [names[case.fact_id] for case in cases]
+
+
+def _counts(cases: Cases, dev: np.ndarray) -> pd.DataFrame:
+    """With the facts that settings are chosen on apart from those reported."""
+    chosen_on = {cases.studied[i].fact_id for i in dev}
+    reason = [KEPT if case.fact_id in chosen_on else STUDIED for case in cases.studied]
+    named = {name: [getattr(case, name) for case in cases.studied] for name in ("relation", "arm")}
+    rows = pd.DataFrame({**named, "reason": reason})
+    studied = rows.groupby(["relation", "arm", "reason"]).size().rename("n").reset_index()
+    return pd.concat([studied, cases.counts[cases.counts["reason"] != STUDIED]], ignore_index=True)
+
+
+def _site(
+    traced: Traced | None, facts: Collection[str], config: EntityRelationConfig
+) -> tuple[str, int]:
     """(which token of the subject is edited, the layer that tracing points at, -1 for none)."""
     tokens = EDITED_TOKENS[config.edited_token]
     needed = config.layers is None or len(tokens) > 1
     try:
         if traced is None:
             return tokens[0], NOWHERE
-        site = best_site(traced, tokens)
+        site = best_site(traced, tokens, facts)
     except ValueError:
         if needed:
             raise
@@ -137,7 +157,8 @@ def _editors(
     if subject.text:
         log.info("keys of %d documents, layers %s", len(subject.text), edited)
         moments = key_moments(subject.model, subject.text, edited, cache, subject.identity)
-    return Editors(subject.model, config, moments, subject.start, subject.separator)
+    opened = subject.opening is not None
+    return Editors(subject.model, config, moments, subject.start, subject.separator, opened)
 
 
 def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,7 +7,7 @@ facts of each (methods 4.6).
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -193,9 +193,11 @@ class EditSite(NamedTuple):
     effect: float
 
 
-def best_site(traced: Traced, tokens: Sequence[str] = ("last", "first")) -> EditSite:
+def best_site(
+    traced: Traced, tokens: Sequence[str] = ("last", "first"), facts: Collection[str] | None = None
+) -> EditSite:
     """Which of a subject's ``tokens``, and which layer, gives most back of what noise on the
-    subject took when MLP outputs are restored there.
+    subject took when MLP outputs are restored there. ``facts``: by whose prompts, None for all.
 
     Windows that the model's ends cut are left aside, and so is the last layer, above which nothing
     reads a subject. Raises ValueError, with the remedy, where no prompt tells.
@@ -208,6 +210,8 @@ def best_site(traced: Traced, tokens: Sequence[str] = ("last", "first")) -> Edit
             f"study.tracing.kinds), so that it names no layer to edit: {remedy}"
         )
     kept = traced.bare.kept["subject"]
+    if facts is not None:
+        kept = kept & np.array([asked.fact_id in facts for asked in traced.bare.asked], bool)
     if not kept.any():
         raise ValueError(
             f"causal tracing names no layer to edit: of {len(kept)} prompts none is answered right "
@@ -217,5 +221,10 @@ def best_site(traced: Traced, tokens: Sequence[str] = ("last", "first")) -> Edit
     mean = found.by_role("mlp")[kept][:, :, roles].mean(0)
     mean[found.windows < found.windows.max()] = -np.inf
     mean[-1] = -np.inf
+    if not np.isfinite(mean).any():
+        raise ValueError(
+            f"causal tracing names no layer to edit: of {len(mean)} layers all have a window that "
+            f"is cut, but the last; {remedy}"
+        )
     layer, place = np.unravel_index(mean.argmax(), mean.shape)
     return EditSite(tokens[place], int(layer), float(mean[layer, place]))

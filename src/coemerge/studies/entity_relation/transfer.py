@@ -1,19 +1,19 @@
 """Does an edit of one side show on the other? The cross-side table, harmonic means and transfer
 indices (methods 4.2, 4.3), from the scores of single edits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from coemerge.statistics.resampling import hierarchical_sums
-from coemerge.studies.entity_relation.cases import ENTITY, RELATION, SIDES
+from coemerge.studies.entity_relation.cases import ENTITY, RELATION, SIDES, THIRD
 from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.shared.means import Rows, means
 
 ALL = "all"
 LEAST_GAIN = 0.02  # methods 2.11: a ratio with a smaller denominator is not defined
-_CELL = ["arm", "editor", "edit_side", "probe", "measure"]
+_CELL = ["arm", "editor", "edit_side", "probe", "control", "measure"]
 _UNIT = ["seed", "fact_id"]
 
 
@@ -42,7 +42,7 @@ def cross_side(edits: pd.DataFrame, config: EntityRelationConfig) -> Rows:
 
 def side_means(edits: pd.DataFrame, config: EntityRelationConfig) -> Rows:
     """``SideMeansRecord``: facts that both probes are defined for."""
-    rows: Rows = []
+    edits, rows = edits[edits["control"] == "none"], []
     for moment in ("pre", "post"):
         cell = ["arm", "editor", "edit_side", "measure"]
         for key, sides in _by_probe(with_all(edits), cell, moment):
@@ -78,9 +78,7 @@ def transfer_index(sums: np.ndarray) -> np.ndarray:
     """TI from sums over facts [B,4]: after the edit of the other side, before, after the edit of
     the probe's own side, and counts; NaN where the own side gains less than ``LEAST_GAIN``."""
     cross, before, own = (sums[:, :3] / sums[:, 3:]).T
-    gain = own - before
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gain < LEAST_GAIN, np.nan, (cross - before) / gain)
+    return _share_of(cross - before, own - before)
 
 
 def side_transfer(
@@ -88,42 +86,83 @@ def side_transfer(
 ) -> Rows:
     """``SideTransferRecord``: facts edited from both sides; ``documents`` (columns seed, fact_id,
     entity, relation_side): how many showed each fact on each side."""
-    frame = with_all(edits[edits["measure"] != "specificity"])
+    frame = with_all(edits[(edits["measure"] != "specificity") & (edits["control"] == "none")])
     seen = documents.set_index(_UNIT).rename(columns={"relation_side": RELATION})
-    keys = ["arm", "editor", "measure", "probe"]
     rows: Rows = []
-    for (arm, editor, measure, probe), group in frame.groupby(keys, sort=False):
-        if probe not in SIDES:
-            continue
-        post = group.pivot_table(index=_UNIT, columns="edit_side", values="post", sort=False)
-        other = ENTITY if probe == RELATION else RELATION
-        if not {ENTITY, RELATION} <= set(post):
-            continue
-        pre = group.groupby(_UNIT)["pre"].first()
-        facts = pd.DataFrame({"cross": post[other], "pre": pre, "own": post[probe]}).dropna()
-        if facts.empty:
-            continue
-        index, low, high, undefined = hierarchical_sums(
-            _tables(facts, list(facts)), transfer_index, config.seed, config.bootstrap_draws
-        )
-        rows.append(
-            {
-                "arm": arm,
-                "editor": editor,
-                "edit_side": other,
-                "probe": probe,
-                "measure": measure,
-                "index": index,
-                "low": low,
-                "high": high,
-                "gain": float((facts["cross"] - facts["pre"]).mean()),
-                "own_gain": float((facts["own"] - facts["pre"]).mean()),
-                "n_documents": float(seen[probe].reindex(facts.index).mean()),
-                "n": len(facts),
-                "undefined": undefined,
-            }
-        )
+    for (arm, editor, measure), group in frame.groupby(["arm", "editor", "measure"], sort=False):
+        for probe, other in ((RELATION, ENTITY), (ENTITY, RELATION)):
+            facts = _sides(group, probe, other)
+            if facts is None or facts.empty:
+                continue
+            net = facts.dropna()
+            index, low, high, undefined = _resampled(facts[_RAW], transfer_index, config)
+            rows.append(
+                {
+                    "arm": arm,
+                    "editor": editor,
+                    "edit_side": other,
+                    "probe": probe,
+                    "measure": measure,
+                    "index": index,
+                    "low": low,
+                    "high": high,
+                    **dict(zip(_NET, _resampled(net, net_index, config)[:3], strict=True)),
+                    "gain": float((facts["cross"] - facts["pre"]).mean()),
+                    "own_gain": float((facts["own"] - facts["pre"]).mean()),
+                    "n_documents": float(seen[probe].reindex(facts.index).mean()),
+                    "n": len(facts),
+                    "n_none": int((facts["cross"] == facts["pre"]).sum()),
+                    "undefined": undefined,
+                }
+            )
     return rows
+
+
+_RAW = ["cross", "pre", "own"]
+_NET = ("net", "net_low", "net_high")
+
+
+def _sides(edits: pd.DataFrame, probe: str, other: str) -> pd.DataFrame | None:
+    """Per fact (seed, fact_id) success on the probe: ``cross`` under the edit of the other side,
+    ``pre`` before, ``own`` under that of its own side; and the same of the third object. Facts with
+    the first three; None where a side was not edited."""
+    columns = {}
+    for prefix, asked in (("", probe), ("third_", THIRD[probe])):
+        rows = edits[edits["probe"] == asked]
+        post = rows.pivot_table(index=_UNIT, columns="edit_side", values="post", sort=False)
+        for name, side in (("cross", other), ("own", probe)):
+            columns[prefix + name] = post[side] if side in post else pd.Series(dtype=float)
+        columns[prefix + "pre"] = rows.groupby(_UNIT)["pre"].first()
+    if columns["cross"].empty or columns["own"].empty:
+        return None
+    index = columns["cross"].index.intersection(columns["own"].index)
+    return pd.DataFrame({name: of.reindex(index) for name, of in columns.items()}).dropna(
+        subset=_RAW
+    )[[*_RAW, "third_cross", "third_pre", "third_own"]]
+
+
+def _resampled(
+    facts: pd.DataFrame,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    config: EntityRelationConfig,
+) -> tuple[float, float, float, float]:
+    if facts.empty:
+        return float("nan"), float("nan"), float("nan"), float("nan")
+    tables = _tables(facts, list(facts))
+    return hierarchical_sums(tables, statistic, config.seed, config.bootstrap_draws)
+
+
+def net_index(sums: np.ndarray) -> np.ndarray:
+    """TI with what a third object gains taken off above and below: sums over facts [B,7] of cross,
+    before and own, of the same of the third object, and counts."""
+    means = sums[:, :6] / sums[:, 6:]
+    cross, before, own = (means[:, :3] - means[:, 3:]).T
+    return _share_of(cross - before, own - before)
+
+
+def _share_of(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole < LEAST_GAIN, np.nan, part / whole)
 
 
 def _tables(facts: pd.DataFrame, columns: list[str]) -> list[np.ndarray]:
