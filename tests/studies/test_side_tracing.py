@@ -183,7 +183,8 @@ def test_planted_facts_need_their_subject_and_their_format():
         assert [p.corrupted(corrupt) for p in found.bare.prompts] == [
             {"subject": [1], "relation": [0], "both": [0, 1]}[corrupt]
         ] * len(asked)
-    assert best_site(found)[:2] == ("last", 0)
+    with pytest.raises(ValueError, match=r"of 1 layers .* study.layers=\[2\]"):
+        best_site(found)  # nothing above the only layer reads a subject
 
 
 def test_the_model_is_left_as_found_and_the_same_again():
@@ -369,7 +370,7 @@ def made(attn_mlp: list, seed: int = 0) -> Traced:
         attn, mlp = values[:, :, 0] * scale, values[:, :, 1]
         results[corrupt] = TracingResult(
             p_clean=np.full(n, 0.9, np.float32),
-            p_corrupted=np.arange(n, dtype=np.float32) / 10,
+            p_corrupted=np.arange(n, dtype=np.float32) % 2 / 10,
             is_top1=np.ones(n, bool),
             effects={
                 "resid": spread(2 * (attn + mlp)),
@@ -478,9 +479,10 @@ def test_shares_by_hand():
 
 
 def test_the_best_site_has_a_whole_window_and_losses_have_a_layer_above():
-    high = made([[[0.9, 0.9], [0.1, 0.1], [2.0, 2.0]]] * 2)
+    """Nor is a cell taken whose parts give back more than was lost: there both give all."""
+    high = made([[[0.3, 0.1], [0.1, 0.1], [0.1, 0.2], [2.0, 2.0]]] * 2)
     results = {
-        name: replace(result, windows=np.array([1, 2, 2]))
+        name: replace(result, windows=np.array([1, 2, 2, 2]))
         for name, result in high.bare.results.items()
     }
     found = shares([replace(high, bare=replace(high.bare, results=results))])
@@ -492,7 +494,7 @@ def test_differences_are_paired_by_fact():
     """Equal facts within a seed: whatever is drawn, the difference is the same; unpaired it would
     not be, as shares differ between facts."""
     rng = np.random.default_rng(0)
-    mlp = rng.uniform(0.05, 0.5, 30)
+    mlp = rng.uniform(0.05, 0.4, 30)
     values = np.stack([np.stack([0.25 * mlp, mlp], axis=1)] * 2, axis=1)  # attention: a quarter
     same = made(values.tolist())
     found = shares([same])
