@@ -1,7 +1,8 @@
 """Which layer and settings an editor gets: those that serve best on facts kept for it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pandas as pd
 from tqdm import tqdm
@@ -30,7 +31,8 @@ def tried_settings(
     ]
     rows = []
     for editor, side, layer, setting in tqdm(runs, desc="choosing edits", unit="setting"):
-        found = judge.scores(side, judge.edit(editor, side, layer, setting))
+        with _once_is_enough():
+            found = judge.scores(side, judge.edit(editor, side, layer, setting))
         rows.append(
             {
                 "editor": editor,
@@ -47,6 +49,18 @@ def tried_settings(
     for (editor, side), (layer, setting) in chosen.items():
         log.info("%s, %s side: layer %d, %s", editor, side, layer, told(setting))
     return tried.assign(chosen=tried.index.isin(best)), chosen
+
+
+@contextmanager
+def _once_is_enough() -> Iterator[None]:
+    """What editors say of single requests is said when the chosen settings are used."""
+    editors = logging.getLogger("coemerge.editing.outcome")
+    level = editors.level
+    editors.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        editors.setLevel(level)
 
 
 def told(setting: Setting) -> str:
