@@ -26,6 +26,7 @@ CONF = ROOT / "conf"
 DATA = {
     "prompts/templates",
     "prompts/naming",
+    "world/grammar",
     "world/lexicon",
     "world/real",
     "pipeline",

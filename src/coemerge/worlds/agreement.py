@@ -1,9 +1,12 @@
 """Number and gender agreement as a small grammar: sentences, and minimal pairs of one word.
 
+The grammar of experiments that are not about syntax; ``grammar`` has one that is data.
+
 Determiners and nouns are drawn independently of each other wherever grammar allows, so that which
 noun meets which determiner is decided by number alone; counts per (class, word) are balanced.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -26,7 +29,9 @@ class MinimalPair:
     """``prefix good suffix`` is grammatical, ``prefix bad suffix`` is not.
 
     The two differ in one span. Where ``cue_follows``, only the suffix tells which is right, so that
-    whole sentences have to be compared; else the word after the prefix decides.
+    whole sentences have to be compared; else the word after the prefix decides. ``cue`` is the word
+    that decides between the two, where it is known; ``split`` says what was held out from training,
+    where there was one (``grammar_sentences.SPLITS``).
     """
 
     phenomenon: str
@@ -36,6 +41,13 @@ class MinimalPair:
     bad: str
     suffix: str = ""
     cue_follows: bool = False
+    cue: str = ""
+    split: str = ""
+
+    def sentence(self, word: str) -> str:
+        """The whole sentence with ``good`` or ``bad`` as ``word``."""
+        text = " ".join(part for part in (self.prefix, word, self.suffix) if part)
+        return re.sub(r" ([.,;:!?])", r"\1", text)
 
 
 def noun_form(noun: str, number: str) -> str:
