@@ -90,7 +90,7 @@ class EntityRelationConfig:
     key_tokens: int = 100_000
     text: str | None = None
     steps: int = 20
-    traced_facts: int = 100
+    traced_facts: int = 70
     wordings: int = 4
     corruptions: Sequence[str] = ("subject", "relation", "both")
     tracing: Mapping[str, Any] = field(default_factory=dict)
