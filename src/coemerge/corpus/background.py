@@ -24,6 +24,8 @@ from coemerge.prompts.tasks import TASKS, Task, get_task
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.agreement import agreement_sentence
 from coemerge.worlds.facts import Fact, World
+from coemerge.worlds.grammar import Grammar, load_grammar
+from coemerge.worlds.grammar_sentences import Sentences
 from coemerge.worlds.names import invent_words
 
 DRILL = "drill"  # the pseudo-relation of a word with itself; its template file is drill.yaml
@@ -36,13 +38,19 @@ class BackgroundConfig:
     """``share``: share of background documents; ``early_share`` until ``early_until`` (a fraction
     of the fact documents). ``mix`` weighs the kinds: grammar, lists, lookup, comparison,
     drill_<task> (of two-step forms too), files; the last counts when there is a ``path`` (.txt,
-    .jsonl)."""
+    .jsonl). ``grammar_path``: a grammar to be studied (``worlds.grammar``), which takes the place
+    of the small built-in one; its counts and minimal pairs are kept with the data set."""
 
     share: float = 0.25
     early_share: float = 0.25
     early_until: float = 0.0
     mix: dict[str, float] = field(default_factory=dict)
     path: str | None = None
+    grammar_path: str = ""
+
+    def grammar(self) -> Grammar | None:
+        """Raises ValueError naming the file and what is wrong with it."""
+        return load_grammar(Path(self.grammar_path)) if self.grammar_path else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,8 @@ class Background:
         weights = np.array([config.mix.get(k, 1.0) for k in self._kinds])
         self._bounds = np.cumsum(weights / weights.sum())
         self._file_texts = _endless(config.path) if config.path else None
+        grammar = config.grammar()
+        self._sentences = Sentences(grammar) if grammar else None
 
     def _can_draw(self, kind: str) -> bool:
         """Files need a path, lists and letters a world of some words."""
@@ -106,13 +116,18 @@ class Background:
         if kind.startswith("drill_"):
             return self._drill(kind.removeprefix("drill_"), rng)
         makers: dict[str, Callable[[np.random.Generator], Text]] = {
-            "grammar": lambda r: Text(agreement_sentence(r).capitalize()),
+            "grammar": self._grammatical,
             "lists": self._repeated_list,
             "lookup": self._lookup,
             "comparison": self._comparison,
             "files": self._from_files,
         }
         return makers[kind](rng)
+
+    def _grammatical(self, rng: np.random.Generator) -> Text:
+        if self._sentences is not None:
+            return Text(self._sentences.draw(rng))
+        return Text(agreement_sentence(rng).capitalize())
 
     def _from_files(self, rng: np.random.Generator) -> Text:
         assert self._file_texts is not None
@@ -220,6 +235,11 @@ def check_background(config: BackgroundConfig) -> None:
             raise ValueError(f"corpus.background.{key}: must be in [0, 1)")
     if not 0 <= config.early_until <= 1:
         raise ValueError("corpus.background.early_until: must be in [0, 1]")
+    if config.grammar() and not config.mix.get("grammar", 0) > 0:
+        raise ValueError(
+            f"corpus.background.grammar_path: {config.grammar_path} is never drawn from: "
+            "corpus.background.mix.grammar is 0"
+        )
     if config.share == config.early_share == 0:
         return  # nothing is drawn
     if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from coemerge.corpus.background import Background
 from coemerge.corpus.config import DatasetSpec
+from coemerge.corpus.cooccurrence import Cooccurrence
 from coemerge.corpus.documents import BACKGROUND, Document, DocumentStream
 from coemerge.corpus.packing import RowPacker, document_marks
 from coemerge.corpus.plan import Plan, answer_counts, available_tasks, build_plan
@@ -52,7 +53,10 @@ class DatasetBuilder:
         self.options = OptionSets(self.world, fixed, spec.seed, self.counts)
         self.book = spec.book(self.world)
         self.renderer = Renderer(self.world, self.book, spec.prompts.frames())
+        self.grammar = spec.corpus.background.grammar()
+        self.cooccurrence = Cooccurrence(self.grammar.words if self.grammar else {})
         self._check_answer_sets()
+        self._check_grammar()
         if spec.corpus.plan.names_relations:
             Pairs(self.world).check()
 
@@ -78,7 +82,8 @@ class DatasetBuilder:
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The given one, or one trained on the stream's beginning.
 
-        With a tokenizer of our own, a strict world's answers are checked to be one token each; with
+        With a tokenizer of our own, a strict world's answers are checked to be one token each, and
+        the words of a grammar that is studied likewise; with
         any, letters, yes and no, and names of relations where they are asked for, are checked to
         differ in their first token.
         """
@@ -87,12 +92,13 @@ class DatasetBuilder:
         if self.spec.corpus.plan.names_relations and self.book.naming:
             words += self.book.naming.answers
         tokenizer = self._given
+        taught = [*answers, *words, *(self.grammar.words if self.grammar else ())]
         if tokenizer is None:
             texts = (document.text for document in self.documents())
-            tokenizer = train_tokenizer(texts, [*answers, *words], self.spec.corpus.tokenizer)
+            tokenizer = train_tokenizer(texts, taught, self.spec.corpus.tokenizer)
         encoder = Encoder(tokenizer)
         if self._given is None and self.world.strict:
-            check_single_tokens(encoder, [*answers, *words])
+            check_single_tokens(encoder, taught)
         check_first_tokens(encoder, words)
         self._note_answers(encoder)
         return tokenizer
@@ -110,7 +116,7 @@ class DatasetBuilder:
     def write_rows(
         self, directory: Path, tokenizer: PreTrainedTokenizerFast, progress: bool
     ) -> TokenStoreWriter:
-        """Documents, tokenised and packed, straight to disk."""
+        """Documents, tokenised and packed, straight to disk; words of a grammar are counted."""
         packer = RowPacker(self.spec.corpus.row_length)
         encoder = Encoder(tokenizer)
         stream = self.documents()
@@ -124,6 +130,7 @@ class DatasetBuilder:
         )
         with TokenStoreWriter(directory, packer.row_length, encoder.size, encoder.pad) as store:
             for chunk in _chunks(bar):
+                self.cooccurrence.add(document.text for document in chunk)
                 for document, ids, marks in _encode(encoder, chunk, packer.row_length):
                     for row in packer.add(document, ids, marks):
                         store.append(row)
@@ -146,6 +153,16 @@ class DatasetBuilder:
             if limit is not None and len(self.world.positions[name]) > limit:
                 unasked = len(self.world.positions[name]) - limit
                 self.notes[f"facts not scored (prompts.facts_per_relation={limit})"] += unasked
+
+    def _check_grammar(self) -> None:
+        """Words that are answers of the world too would tie syntax to facts."""
+        objects = {o for objects in self.world.candidates.values() for o in objects}
+        both = {*objects, *self.spec.prompts.answer_words()} & set(self.cooccurrence.words)
+        if both and self.world.strict:
+            raise ValueError(
+                f"corpus.background.grammar_path: {self.spec.corpus.background.grammar_path}: "
+                f"{sorted(both)} are answers to facts or formats too; take other words"
+            )
 
     def _check_answer_sets(self) -> None:
         """Of every relation that is shown or scored with letters, auxiliary ones included."""

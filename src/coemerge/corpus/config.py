@@ -63,6 +63,17 @@ class DatasetSpec:
         if self.corpus.row_length < 16:
             raise ValueError(f"corpus.row_length: {self.corpus.row_length} is below 16 tokens")
         check_tokenizer_config(self.corpus.tokenizer)
+        self._check_opening()
+
+    def _check_opening(self) -> None:
+        """Sentences of a grammar open with a word of their own, as every format does."""
+        grammar, prompts = self.corpus.background.grammar(), self.prompts
+        taken = [*prompts.cues.values(), prompts.cot_cue, prompts.list_cue]
+        if grammar and grammar.opening.split()[0] in {cue.split()[0] for cue in taken}:
+            raise ValueError(
+                f"corpus.background.grammar_path: {self.corpus.background.grammar_path}: opening: "
+                f"{grammar.opening!r} opens another format too ({taken})"
+            )
 
     def check_templates(self) -> None:
         """Raises ValueError naming file and entry."""
@@ -73,13 +84,15 @@ class DatasetSpec:
 
     def fingerprint(self) -> str:
         """Hash of the settings, with input files by content instead of by path. Formats that a run
-        may add, and names of relations, count where there are some: without, a data set is what it
-        was before."""
+        may add, names of relations, and a grammar to be studied, count where there are some:
+        without, a data set is what it was before."""
         corpus, prompts = asdict(self.corpus), asdict(self.prompts)
         if not corpus["plan"]["added"]:
             del corpus["plan"]["added"]
         if not prompts["naming_path"]:
             del prompts["naming_path"]
+        if not corpus["background"]["grammar_path"]:
+            del corpus["background"]["grammar_path"]
         content = _with_files_hashed(
             {
                 "schema": DATA_SCHEMA,

@@ -1,8 +1,9 @@
 """Builds a data set directory from its settings, and opens one that fits them.
 
 ``facts.parquet, plan.parquet, prompts.parquet, tokenizer/, tokens.bin, marks.bin, documents.bin,
-store.json`` and, written last, ``manifest.json`` with the settings' fingerprint and every file's
-hash. The same settings give the same bytes.
+store.json``, with a grammar to be studied ``cooccurrence.parquet, minimal_pairs.parquet``, and,
+written last, ``manifest.json`` with the settings' fingerprint and every file's hash. The same
+settings give the same bytes.
 """
 
 import hashlib
@@ -20,11 +21,20 @@ from transformers import PreTrainedTokenizerFast
 from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.config import DATA_SCHEMA, DatasetSpec
 from coemerge.corpus.manifest import MANIFEST, check_data_files, read_data_manifest
-from coemerge.corpus.records import write_facts, write_plan, write_prompts
+from coemerge.corpus.records import (
+    read_pairs,
+    write_cooccurrence,
+    write_facts,
+    write_pairs,
+    write_plan,
+    write_prompts,
+)
 from coemerge.corpus.store import TokenStore
 from coemerge.files import file_digest, write_json
 from coemerge.prompts.encoding import Encoder
 from coemerge.tables.store import read_table
+from coemerge.worlds.agreement import MinimalPair
+from coemerge.worlds.grammar_sentences import grammar_pairs
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,24 @@ class Dataset:
     @cached_property
     def plan(self) -> pa.Table:
         return read_table(self.directory / "plan.parquet")
+
+    @cached_property
+    def cooccurrence(self) -> pa.Table:
+        """How often training showed two words of the grammar together (``CooccurrenceRecord``)."""
+        return read_table(self._of_grammar("cooccurrence.parquet"))
+
+    @cached_property
+    def minimal_pairs(self) -> list[MinimalPair]:
+        """Of the grammar that training showed, to be scored (``prompts.minimal_pairs``)."""
+        return read_pairs(self._of_grammar("minimal_pairs.parquet"))
+
+    def _of_grammar(self, name: str) -> Path:
+        if not (self.directory / name).is_file():
+            raise ValueError(
+                f"{self.directory} has no {name}: it shows no grammar to be studied; train with "
+                "experiment=syntax_and_facts, or set corpus.background.grammar_path"
+            )
+        return self.directory / name
 
     @property
     def content_hash(self) -> str:
@@ -67,6 +95,11 @@ def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> 
         write_plan(temporary / "plan.parquet", builder.world, builder.plan, provenance)
         prompts = builder.prompts(Encoder(tokenizer))
         write_prompts(temporary / "prompts.parquet", prompts, provenance)
+        if builder.grammar is not None:
+            pairs = list(grammar_pairs(builder.grammar, spec.seed))
+            write_pairs(temporary / "minimal_pairs.parquet", pairs, provenance)
+            shown = temporary / "cooccurrence.parquet"
+            write_cooccurrence(shown, builder.cooccurrence, provenance)
         counts = {
             "facts": len(builder.world.facts),
             "documents": store.n_documents,

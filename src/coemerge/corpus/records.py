@@ -1,15 +1,18 @@
 """A data set's tables, written part by part so that a million facts cost no memory."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from coemerge.corpus.cooccurrence import Cooccurrence
 from coemerge.corpus.patterns import TASK_NAMES
 from coemerge.corpus.plan import Plan
 from coemerge.corpus.plan_config import TIMINGS
 from coemerge.prompts.build import Prompt
-from coemerge.tables.store import Columns, write_table_parts
+from coemerge.tables.store import Columns, read_table, write_table, write_table_parts
+from coemerge.worlds.agreement import MinimalPair
 from coemerge.worlds.facts import World
 
 _FACTS, _CELLS, _PROMPTS = 50_000, 100_000, 20_000
@@ -73,6 +76,25 @@ def write_prompts(path: Path, prompts: Iterable[Prompt], provenance: dict[str, A
             yield {**columns, "relation_spans": spans}
 
     write_table_parts(path, "prompts", parts(), provenance)
+
+
+def write_cooccurrence(path: Path, counts: Cooccurrence, provenance: dict[str, Any]) -> None:
+    """data/cooccurrence.parquet."""
+    write_table(path, "cooccurrence", counts.columns(), provenance)
+
+
+def write_pairs(path: Path, pairs: Sequence[MinimalPair], provenance: dict[str, Any]) -> None:
+    """data/minimal_pairs.parquet."""
+    names = [f.name for f in fields(MinimalPair)]
+    columns: dict[str, Any] = {name: [getattr(p, name) for p in pairs] for name in names}
+    ids = {"pair_id": [f"{p.phenomenon}/{p.split}/{k}" for k, p in enumerate(pairs)]}
+    write_table(path, "minimal_pairs", {**ids, **columns}, provenance)
+
+
+def read_pairs(path: Path) -> list[MinimalPair]:
+    """As they were written."""
+    rows = read_table(path).drop_columns(["pair_id"]).to_pylist()
+    return [MinimalPair(**row) for row in rows]
 
 
 def _slices(size: int, step: int) -> Iterator[range]:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from coemerge.tables import co_emergence_records as co_emergence
 from coemerge.tables import dynamics_records as dynamics
+from coemerge.tables.agreement_records import CooccurrenceRecord, MinimalPairRecord
 from coemerge.tables.columns import column
 from coemerge.tables.entity_relation_records import ENTITY_RELATION_RECORDS
 from coemerge.tables.localization_records import LOCALIZATION_RECORDS
@@ -174,6 +175,8 @@ RECORDS: dict[str, type] = {
         FactRecord,
         PlanRecord,
         PromptRecord,
+        MinimalPairRecord,
+        CooccurrenceRecord,
         TrainingRecord,
         ExposureRecord,
         PromptScoreRecord,
