@@ -85,7 +85,7 @@ class EntityRelationConfig:
     layers: Sequence[int] | None = None
     edited_token: str = "traced"
     memit_layers: int = 3
-    dev_share: float = 0.3
+    dev_share: float = 0.2
     contexts: Sequence[Sequence[int]] = ((2, 2),)
     key_tokens: int = 100_000
     text: str | None = None
