@@ -73,7 +73,7 @@ def study_model(
     model is left as found. Moments of keys are kept in ``cache``."""
     _check_layers(subject, config)
     traced = _traced(subject, cases.studied, config)
-    dev, test = split(_subjects(subject, cases.studied), config)
+    dev, test = _apart(subject, cases.studied, config)
     token, pointed = _site(traced, {cases.studied[i].fact_id for i in dev}, config)
     layers = [pointed] if config.layers is None else list(config.layers)
     editors = _editors(subject, layers, config, cache)
@@ -112,10 +112,22 @@ def _traced(subject: Subject, cases: Sequence[Case], config: EntityRelationConfi
     )
 
 
-def _subjects(subject: Subject, cases: Sequence[Case]) -> list[str]:
-    """Facts of one subject are no strangers: settings chosen on one are not reported on another."""
-    names = dict(zip(subject.facts["fact_id"], subject.facts["subject"], strict=True))
-    return [names[case.fact_id] for case in cases]
+def _apart(
+    subject: Subject, cases: Sequence[Case], config: EntityRelationConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of (dev, test) cases. Facts of one subject are no strangers: settings chosen on one
+    are not reported on another. Raises ValueError where there is one subject alone."""
+    named = dict(zip(subject.facts["fact_id"], subject.facts["subject"], strict=True))
+    own = pd.Series([named[case.fact_id] for case in cases])
+    names = own.unique().tolist()
+    if len(names) < 2:
+        raise ValueError(
+            f"facts of {', '.join(names)} alone: settings are chosen on other subjects than those "
+            "reported; name facts of two or more (study.facts)"
+        )
+    dev, _ = split(names, config)
+    in_dev = own.isin([names[i] for i in dev]).to_numpy()
+    return np.flatnonzero(in_dev), np.flatnonzero(~in_dev)
 
 
 def _counts(cases: Cases, dev: np.ndarray) -> pd.DataFrame:
