@@ -70,7 +70,11 @@ def test_what_a_grid_may_name_is_what_its_editor_takes(editor: str, usual: Any):
 def test_the_seed_of_the_study_is_that_of_the_noise_unless_it_has_its_own():
     config = EntityRelationConfig(seed=3, tracing={"samples": 4, "window": None, "noise_scale": 2})
     expected = TracingConfig(corrupt="relation", seed=3, samples=4, noise_scale=2)
-    assert config.traced("relation") == expected
+    found = config.traced("relation")
+    assert replace(found, severed_positions=expected.severed_positions) == expected
+    assert found.severed_positions == "all"
+    last = EntityRelationConfig(tracing={"severed_positions": "last_corrupted"})
+    assert last.traced("relation").severed_positions == "last_corrupted"
     assert EntityRelationConfig(seed=3, tracing={"seed": 1}).traced("subject").seed == 1
 
 

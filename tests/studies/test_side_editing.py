@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from coemerge.editing.counterfact_scores import counterfact_scores, harmonic_mean
+from coemerge.editing.counterfact_scores import counterfact_scores, harmonic_mean, trial_scores
 from coemerge.editing.keys import KeyMoment
 from coemerge.editing.neurons import update_each
 from coemerge.editing.outcome import Outcome
@@ -21,7 +21,16 @@ from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.neuron_sets import coarse_sets
 from coemerge.prompts.pairs import Pairing
-from coemerge.studies.entity_relation.cases import ENTITY, RELATION, REMOVAL, SIDES, Case, Cases
+from coemerge.studies.entity_relation import judging
+from coemerge.studies.entity_relation.cases import (
+    ENTITY,
+    RELATION,
+    REMOVAL,
+    SAME_SUBJECT,
+    SIDES,
+    Case,
+    Cases,
+)
 from coemerge.studies.entity_relation.config import EDITORS, EntityRelationConfig, Setting
 from coemerge.studies.entity_relation.editors import ANY_LAYER, Editors, memit_layers
 from coemerge.studies.entity_relation.judging import MEASURES, Judge
@@ -216,9 +225,11 @@ def test_there_is_a_row_of_every_case_probe_and_measure(judged):
     columns = {field.name for field in fields(ENTITY_RELATION_RECORDS[1])}
     assert ENTITY_RELATION_RECORDS[1].table == "side_edits"
     assert set(frame) == columns - {"seed", "editor"}
-    keys = ["fact_id", "probe", "measure"]
+    keys = ["fact_id", "probe", "measure", "control"]
     assert not frame.duplicated(keys).any()
-    assert len(frame) == len(of.cases) * 3 * len(MEASURES)
+    n_controls = frame[frame["control"] != "none"].groupby(["control", "probe"]).size()
+    assert n_controls.to_dict() == {(c, p): 4 for c in ("mismatched", "random") for p in SIDES}
+    assert (frame["control"] == "none").sum() == len(of.cases) * 3 * len(MEASURES)
     assert set(frame["edit_side"]) == {ENTITY}
     told = frame.drop_duplicates("fact_id").set_index("fact_id")
     for case in of.cases:
@@ -232,11 +243,71 @@ def test_scores_before_are_of_the_untouched_model_and_scores_after_of_the_edit(j
         pre, post = counterfact_scores(model(), [o.edit for o in outcomes], trials)
         for measure, (share, magnitude) in MEASURES.items():
             rows = frame[(frame["probe"] == probe) & (frame["measure"] == measure)]
+            rows = rows[rows["control"] == "none"]
             rows = rows.set_index("fact_id").loc[[case.fact_id for case in of.cases]]
             assert rows["pre"].tolist() == getattr(pre, share).tolist()
             assert rows["post"].tolist() == getattr(post, share).tolist()
             np.testing.assert_allclose(rows["magnitude_pre"], getattr(pre, magnitude), atol=1e-6)
             np.testing.assert_allclose(rows["magnitude_post"], getattr(post, magnitude), atol=1e-6)
+
+
+def efficacy(frame: pd.DataFrame, control: str, probe: str) -> pd.DataFrame:
+    rows = frame[(frame["control"] == control) & (frame["probe"] == probe)]
+    return rows[rows["measure"] == "efficacy"].set_index("fact_id").sort_index()
+
+
+@pytest.mark.parametrize("probe", SIDES)
+def test_mismatched_edits_are_those_of_the_next_fact_of_the_relation(judged, probe: str):
+    of, outcomes, frame = judged
+    assert [case.relation for case in of.cases] == ["r0", "r1", "r0", "r1"]
+    others = [outcomes[place].edit for place in (2, 3, 0, 1)]
+    _, post = counterfact_scores(model(), others, [case.trials[probe] for case in of.cases])
+    found = efficacy(frame, "mismatched", probe)
+    np.testing.assert_allclose(found["magnitude_post"], post.em, atol=1e-6)
+    assert found["pre"].tolist() == efficacy(frame, "none", probe)["pre"].tolist()
+    alone = judge([of.cases[0], of.cases[1]]).side_edits(ENTITY, outcomes[:2])
+    assert set(alone["control"]) == {"none", "random"}
+
+
+def test_random_edits_have_the_size_of_the_real_ones_and_not_their_effect(judged, monkeypatch):
+    of, outcomes, frame = judged
+    seen: list[Edit] = []
+
+    def noted(net, trials, edits, *more):
+        seen.extend(edits or ())
+        return trial_scores(net, trials, edits, *more)
+
+    monkeypatch.setattr(judging, "trial_scores", noted)
+    of.side_edits(ENTITY, outcomes)
+    for outcome, turned in zip(outcomes, seen[-4:], strict=True):
+        ((layer, own),) = outcome.edit.deltas.items()
+        change, other = (d.left @ d.right.T for d in (own, turned.deltas[layer]))
+        assert float(other.norm()) == pytest.approx(float(change.norm()), rel=1e-5)
+        assert not torch.allclose(other, change, atol=1e-2)
+        torch.testing.assert_close(other.T @ other, change.T @ change, atol=1e-3, rtol=1e-3)
+    real, random = (efficacy(frame, control, ENTITY) for control in ("none", "random"))
+    assert real["post"].mean() == 1 > random["post"].mean()
+
+
+def test_the_subjects_other_facts_are_scored_by_what_is_said(judged):
+    """Prompts of a case with their answers: one that the model says, one that it does not."""
+    of, outcomes, _ = judged
+    asked = [case.requests[ENTITY].goal.ids for case in of.cases]
+    said = [int(logits_of(model(), torch.tensor([ids]))[0, -1].argmax()) for ids in asked]
+    own = [(asked[0], said[0]), (asked[0], said[0] + 1)], [(asked[1], said[1])], [], []
+    cases = [replace(case, same_subject=s) for case, s in zip(of.cases, own, strict=True)]
+    beside = judge(cases)
+    frame = beside.side_edits(ENTITY, outcomes)
+    found = frame[frame["probe"] == SAME_SUBJECT].set_index("fact_id")
+    assert found["pre"].to_dict() == {"fact-0": 0.5, "fact-1": 1.0}
+    assert found["post"].to_dict() == {"fact-0": 0.0, "fact-1": 0.0}  # now the new object
+    assert set(found["measure"]) == {"specificity"}
+    assert found["magnitude_post"].isna().all()
+    scores = beside.scores(ENTITY, outcomes)
+    assert (scores["ks"], scores["s"]) == (0.0, 0.0)
+    alone = of.scores(ENTITY, outcomes)
+    assert np.isnan(alone["ks"])
+    assert alone["s"] == pytest.approx(harmonic_mean(*(alone[n] for n in ("es", "ps", "ns"))))
 
 
 def test_t_r2_the_edit_that_does_nothing_leaves_every_score():
@@ -358,8 +429,8 @@ def test_every_layer_and_setting_is_tried_and_what_is_told_of_it_holds():
             assert row[name] == pytest.approx(own[name], abs=EXACT_IN_FLOAT64)
 
 
-def test_of_equals_the_first_is_chosen_and_without_neighbours_the_mean_of_the_others():
-    """No neighbours: no specificity, and no harmonic mean of three."""
+def test_of_equals_the_first_is_chosen_and_what_is_not_defined_plays_no_part():
+    """No neighbours: no specificity."""
     bare = [
         replace(c, trials={p: replace(t, neighbours=[]) for p, t in c.trials.items()})
         for c in some_cases()
@@ -367,7 +438,8 @@ def test_of_equals_the_first_is_chosen_and_without_neighbours_the_mean_of_the_ot
     nothing = {"written": 0.0, "erased": 0.0}
     grids = {"kn": [nothing, {**nothing, "tau": 0.1}, BOLD["kn"]]}
     tried, chosen = tried_settings(judge(bare), [0], config(editors=("kn",), grids=grids))
-    assert tried["s"].isna().all()
+    assert tried["ns"].isna().all()
+    assert tried["s"].tolist() == pytest.approx(harmonic_mean(tried["es"], tried["ps"]))
     assert chosen == {("kn", side): (ANY_LAYER, BOLD["kn"]) for side in SIDES}
 
     grids = {"kn": [nothing, {**nothing, "tau": 0.1}]}
@@ -391,7 +463,7 @@ def test_a_side_that_no_case_has_is_not_tried():
 def subject(net: torch.nn.Module | None = None, **changes) -> Subject:
     """With prompts to trace by: none of them knows its answer."""
     facts = pd.DataFrame(
-        [(f"fact-{f}", f"r{f % 2}", "both_sides", "a", "b", 4.0, 6.0) for f in range(8)],
+        [(f"fact-{f}", f"r{f % 2}", "both_sides", f"s{f // 2}", "b", 4.0, 6.0) for f in range(8)],
         columns=["fact_id", "relation", "arm", "subject", "object", "entity", "relation_side"],
     )
     asked = prompt_table((f % 4, 0, 0, [1, 2 + f, 3], f % 4) for f in range(4)).to_pydict()
@@ -434,6 +506,10 @@ def test_settings_are_chosen_on_facts_that_no_edit_is_reported_of(tmp_path: Path
     assert set(dev) | test == {f"fact-{f}" for f in range(8)}
     assert set(found.outcomes["fact_id"]) == test
     assert set(found.tried["n"]) == {len(dev)}
+    whose = dict(zip(subject().facts["fact_id"], subject().facts["subject"], strict=True))
+    assert not {whose[fact] for fact in dev} & {whose[fact] for fact in test}
+    told = found.cases.counts.groupby("reason")["n"].sum().to_dict()
+    assert told == {"studied": len(test), study.KEPT: len(dev)}
     assert set(found.side_edits["seed"]) == set(found.tried["seed"]) == {3}
     assert not found.tried["traced"].any()
     done = found.side_edits.drop_duplicates(["editor", "edit_side"])
@@ -442,15 +518,32 @@ def test_settings_are_chosen_on_facts_that_no_edit_is_reported_of(tmp_path: Path
 
 def test_a_side_that_only_facts_kept_for_the_choice_have_is_not_reported(tmp_path: Path):
     cases = some_cases(8)
-    dev, test = split([case.fact_id for case in cases], FEW)
-    for place in test:
+    dev, test = split([f"s{n}" for n in range(4)], FEW)
+    for place in (place for n in test for place in (2 * n, 2 * n + 1)):
         entity = {ENTITY: cases[place].requests[ENTITY]}
         cases[place] = replace(cases[place], requests=entity)
     found = study_model(subject(), Cases(cases, counts(cases)), FEW, tmp_path)
     assert set(found.tried["edit_side"]) == set(SIDES)
-    assert set(found.tried["n"]) == {len(dev)}
+    assert set(found.tried["n"]) == {2 * len(dev)}
     assert set(found.side_edits["edit_side"]) == set(found.outcomes["edit_side"]) == {ENTITY}
     assert "side_transfer" not in entity_relation_tables([found], FEW)
+
+
+def test_facts_of_one_subject_are_not_enough(tmp_path: Path):
+    alone = subject(facts=subject().facts.assign(subject="Ann"))
+    cases = some_cases(8)
+    with pytest.raises(ValueError, match=r"facts of Ann alone: .*study\.facts"):
+        study_model(alone, Cases(cases, counts(cases)), FEW, tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_subject_is_on_both_sides_of_the_split_however_few_there_are(seed: int):
+    from coemerge.studies.entity_relation.study import _apart
+
+    two = subject(facts=subject().facts.assign(subject=["Ann", "Bea"] * 4))
+    dev, test = _apart(two, some_cases(8), replace(FEW, seed=seed, dev_share=0.01))
+    assert sorted(map(len, (dev, test))) == [4, 4]
+    assert len({place % 2 for place in dev}) == len({place % 2 for place in test}) == 1
 
 
 def test_rows_are_those_of_their_records_and_facts_are_split_alike_in_every_model(tmp_path: Path):

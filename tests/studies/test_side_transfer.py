@@ -44,7 +44,8 @@ def edits(
     rows = [
         {
             "seed": seed, "fact_id": f"fact-{f}", "relation": "r", "arm": arms[f % len(arms)],
-            "editor": "rome", "edit_side": side, "probe": probe, "measure": measure, "pre": pre,
+            "editor": "rome", "edit_side": side, "probe": probe, "measure": measure,
+            "control": "none", "pre": pre,
             "post": {ENTITY: by_entity, RELATION: by_relation}[side], "magnitude_pre": 0.0,
             "magnitude_post": 0.0,
         }
@@ -254,6 +255,44 @@ def test_of_models_from_elsewhere_nobody_knows_how_many_documents():
     frame = edits({ENTITY: (0.0, 1.0, 0.5)})
     nowhere = documents(frame, entity=math.nan, relation_side=math.nan)
     assert np.isnan(side_transfer(frame, nowhere, CONFIG)[0]["n_documents"])
+
+
+def test_what_a_third_object_gains_is_taken_off():
+    """Damage to the old object alone raises the new one as much as any other: net TI is 0."""
+    facts = [{
+        ENTITY: (0.2, 1.0, 0.6), "entity_third": (0.2, 0.4, 0.6),
+        RELATION: (0.0, 0.5, 1.0), "relation_third": (0.0, 0.1, 0.2),
+    }] * 4  # fmt: skip
+    rows = transfer(edits(*facts))
+    assert cell(rows, "index", probe=ENTITY) == pytest.approx(0.4 / 0.8)
+    assert cell(rows, "net", probe=ENTITY) == pytest.approx(0, abs=CLOSE)
+    assert cell(rows, "net", probe=RELATION) == pytest.approx((0.5 - 0.1) / (1.0 - 0.2))
+    assert cell(rows, "net_high", probe=RELATION) == pytest.approx(0.5)
+
+
+def test_without_a_third_object_there_is_no_net_index():
+    (row,) = transfer(edits(*[{ENTITY: (0.0, 1.0, 0.5)}] * 3))
+    assert row["index"] == 0.5
+    assert np.isnan([row["net"], row["net_low"], row["net_high"]]).all()
+
+
+def test_facts_of_which_nothing_changed_are_counted():
+    facts = [{ENTITY: (0.0, 1.0, 0.0)}, {ENTITY: (0.5, 1.0, 0.5)}, {ENTITY: (0.0, 1.0, 1.0)}]
+    (row,) = transfer(edits(*facts))
+    assert (row["n"], row["n_none"]) == (3, 2)
+
+
+def test_controls_of_edits_are_in_the_table_alone():
+    """Mismatched and random edits stand beside the real ones, and are never among them."""
+    real = edits(*[{ENTITY: (0.0, 1.0, 0.5), RELATION: (0.0, 0.5, 1.0)}] * 3)
+    both = pd.concat([real, real.assign(control="random", post=0.9)])
+    pd.testing.assert_frame_equal(pd.DataFrame(transfer(both)), pd.DataFrame(transfer(real)))
+    assert side_means(both, CONFIG) == side_means(real, CONFIG)
+    rows = cross_side(both, CONFIG)
+    of = {"edit_side": RELATION, "probe": ENTITY, "moment": "post", "arm": ALL}
+    assert cell(rows, control="none", **of) == 0.5
+    assert cell(rows, control="random", **of) == pytest.approx(0.9)
+    assert {row["n_total"] for row in rows} == {3}
 
 
 # --- arms ---

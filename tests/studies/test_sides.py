@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from coemerge.corpus.dataset import Dataset, build_dataset
@@ -28,6 +26,7 @@ from coemerge.studies.entity_relation.cases import (
     RELATION_THIRD,
     REMOVAL,
     SIDES,
+    Case,
     Cases,
 )
 from coemerge.studies.entity_relation.choosing import BEYOND
@@ -91,12 +90,10 @@ def answering(dataset, monkeypatch):
         read = dataset.tokenizer.decode
         monkeypatch.setattr(
             from_prompts,
-            "score_prompts",
-            lambda _model, asked: SimpleNamespace(
-                correct=torch.tensor(
-                    [right(read(q.ids), read(q.answer_ids).strip()) for q in asked],
-                    dtype=torch.bool,
-                )
+            "answers_right",
+            lambda _model, prompts, answers: np.array(
+                [right(read(p), read(a).strip()) for p, a in zip(prompts, answers, strict=True)],
+                dtype=bool,
             ),
         )
 
@@ -194,26 +191,44 @@ def test_the_relations_side_gives_the_name_to_one_pair_and_takes_it_from_the_oth
         assert {read(ids) for ids in removed.neighbours} == related
 
 
-def test_controls_take_a_third_object(cases_of, dataset):
+def test_controls_ask_the_same_of_a_third_object(cases_of, dataset):
     read = dataset.tokenizer.decode
     for case in cases_of().studied:
         entity, pair = case.trials[ENTITY_THIRD], case.trials[RELATION_THIRD]
-        third = read(entity.true).strip()
-        own = case.trials[ENTITY]
-        assert len({own.new[0], own.true[0], entity.true[0]}) == 3
-        assert (entity.rewrite, entity.paraphrases, entity.new) == (
-            own.rewrite,
-            own.paraphrases,
-            own.new,
-        )
-        new = read(own.new).strip()
-        added = case.trials[RELATION]
+        own, added = case.trials[ENTITY], case.trials[RELATION]
+        new, third = read(own.new).strip(), read(entity.new).strip()
+        assert len({own.new[0], own.true[0], entity.new[0]}) == 3
+        assert entity == replace(own, new=entity.new, neighbours=())
         for ours, theirs in zip(
             (pair.rewrite, *pair.paraphrases), (added.rewrite, *added.paraphrases), strict=True
         ):
             assert read(ours) == read(theirs).replace(new, third)
-        assert (pair.new, pair.true) == (added.new, added.true)
-        assert list(entity.neighbours) == list(pair.neighbours) == []
+        assert (pair.new, pair.true, list(pair.neighbours)) == (added.new, added.true, [])
+
+
+def test_the_subjects_other_facts_are_asked_in_their_edited_wording(
+    cases_of, facts, text_of, dataset, answering
+):
+    known = facts.set_index("fact_id")
+
+    def expected(fact: str) -> set[tuple[str, str]]:
+        others = known[known["subject"] == known.loc[fact, "subject"]].drop(fact)
+        return {(text_of(f, "completion", 0), row["object"]) for f, row in others.iterrows()}
+
+    def asked(case: Case) -> set[tuple[str, str]]:
+        answers = {row["answer_ids"][0]: row["answer"] for row in dataset.prompts.to_pylist()}
+        read = dataset.tokenizer.decode
+        return {(read(ids), answers[token].strip()) for ids, token in case.same_subject}
+
+    for case in cases_of().studied:
+        assert asked(case) == expected(case.fact_id)
+        assert len(case.same_subject) == 1
+    answering(lambda prompt, _: "Between:" in prompt or "born" in prompt)
+    births = cases_of(KNOWN, facts.assign(entity=0.0)).studied
+    assert {case.relation: len(case.same_subject) for case in births} == {
+        "birthplace": 0,  # what the other fact is asked is not answered right
+        "occupation": 1,
+    }
 
 
 def test_at_most_so_many_prompts_are_asked(cases_of):
@@ -253,11 +268,17 @@ def test_edited_at_the_first_token_of_the_subject(cases_of, dataset):
             assert len(read(after.neutral_ids)) < len(read(before.neutral_ids))
 
 
-def test_subjects_are_sought_where_the_prompts_have_them(cases_of, facts):
-    """A subject that is not in its prompt is refused by name."""
-    wrong = facts.assign(subject="Nobody Here")
-    with pytest.raises(ValueError, match=r"found in 0 ways beside the subject 'Nobody Here'"):
+def test_subjects_that_are_not_in_their_prompts_are_counted(cases_of, facts):
+    """They cannot be asked about another object."""
+    unclear = "object not named just once beside the subject"
+    wrong = facts.assign(subject=[f"Nobody {n}" for n in range(len(facts))])
+    with pytest.raises(ValueError, match=f"18 {unclear}; the study takes 1"):
         cases_of(of=wrong)
+    is_wrong = facts["relation"] == "occupation"
+    some = facts.assign(subject=facts["subject"].where(~is_wrong, wrong["subject"]))
+    cases = cases_of(of=some)
+    assert {case.relation for case in cases.studied} == {"birthplace"}
+    assert set(counted(cases)) == {"studied", unclear}
 
 
 # --- which facts ---
@@ -271,7 +292,7 @@ def test_a_facts_draws_depend_on_no_other_fact(cases_of, facts):
         assert alone == everything[fact]
     own = facts[facts["relation"] == "occupation"].reset_index(drop=True)
     for case in cases_of(of=own).studied:
-        assert case == everything[case.fact_id]
+        assert case == replace(everything[case.fact_id], same_subject=[])
     shuffled = facts.sample(frac=1.0, random_state=0).reset_index(drop=True)
     drawn = {case.fact_id: case.requests for case in cases_of(of=shuffled).studied}
     assert drawn == {fact: case.requests for fact, case in everything.items()}
