@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coemerge.worlds.agreement import MinimalPair
 from coemerge.worlds.edit_cases import EditCase
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, Wordings, World, fact_id
 from coemerge.worlds.readers import READERS, pararel
@@ -67,6 +68,21 @@ class PublicWorldConfig:
                 f"world.path: {self.path}: no facts are left ({counts or 'none read'})"
             )
         return world
+
+    def pairs(self) -> tuple[list[MinimalPair], Counter[str]]:
+        """A data set's minimal pairs, of ``relations`` (BLiMP: paradigms) where these are given,
+        and what was passed over. Raises ValueError where there are none."""
+        self._check_keys()
+        reading = _read(self.format, self.path, self._stamp())
+        paradigms = sorted({pair.phenomenon for pair in reading.pairs})
+        unknown = sorted(set(self.relations or ()) - set(paradigms))
+        if unknown or not paradigms:
+            raise ValueError(
+                f"world.relations: {self.path} has no minimal pairs of {unknown or 'any kind'}; "
+                f"there are: {', '.join(paradigms) or 'none'}"
+            )
+        chosen = set(paradigms if self.relations is None else self.relations)
+        return [pair for pair in reading.pairs if pair.phenomenon in chosen], reading.notes.copy()
 
     def inputs(self) -> list[Path]:
         """Files that are read besides ``path``."""

@@ -18,6 +18,8 @@ from coemerge.worlds.readers.wordings import OBJECT, SUBJECT, safe_id
 
 LAYOUT = 'JSON lines with "sentence_good", "sentence_bad", "UID", ..., one file per paradigm'
 _GIVEN = ("one_prefix_prefix", "one_prefix_word_good", "one_prefix_word_bad")
+_DEMONSTRATIVES = {"this", "that", "these", "those"}
+_DETERMINERS = _DEMONSTRATIVES | set("a an the some every each all most many no lot of".split())
 _PUNCTUATION = ".,;:!?"
 
 
@@ -62,12 +64,30 @@ def _pair(record: Record, stem: str, notes: Counter[str]) -> MinimalPair | None:
     if pair is None:
         pair = _by_words(good.split(), bad.split())
     is_last = bool(pair.prefix) and not pair.suffix and " " not in pair.good + pair.bad
+    phenomenon = record.text("UID", "") or stem
     return replace(
         pair,
-        phenomenon=record.text("UID", "") or stem,
+        phenomenon=phenomenon,
         word_class=record.text("linguistics_term", ""),
         cue_follows=not (one_prefix or is_last),
+        cue=_cue(phenomenon, pair.prefix.split()) if one_prefix or is_last else "",
     )
+
+
+def _cue(phenomenon: str, before: list[str]) -> str:
+    """The word before the difference that decides over it, in the paradigms studied; else empty.
+
+    Of subject and verb the word right before; of a determiner and its noun the last demonstrative;
+    of a reflexive the head of the subject, which the sentence begins with.
+    """
+    if re.match(r"(ir)?regular_plural_subject_verb_agreement", phenomenon):
+        return before[-1] if before else ""
+    if phenomenon.startswith("determiner_noun_agreement"):
+        return next((word for word in reversed(before) if word.lower() in _DEMONSTRATIVES), "")
+    if phenomenon.startswith("anaphor_"):
+        heads = (word for word in before if word.lower() not in _DETERMINERS)
+        return next(heads, "")
+    return ""
 
 
 def _by_fields(record: Record, good: str, bad: str, notes: Counter[str]) -> MinimalPair | None:
