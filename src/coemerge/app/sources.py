@@ -89,9 +89,10 @@ def open_questions(series: Series, paraphrases: int, tasks: Sequence[str] | None
     opened = source(series, paraphrases, tasks)
     unknown = set(tasks or ()) - set(opened.tasks)
     if unknown:
+        asked = set(opened.questions.prompts["task"].to_pylist())
         raise ValueError(
             f"study.tasks: {series.name} is not asked {', '.join(sorted(unknown))}, but "
-            f"{', '.join(opened.tasks)}"
+            f"{', '.join(task for task in TASKS if task in asked)}"
         )
     return opened
 
