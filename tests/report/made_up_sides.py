@@ -16,9 +16,13 @@ from tests.report.made_up import Tables, manifest
 ARMS = {"all": 60, "entity_only": 18, "relation_only": 18, "both_sides": 24}
 EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
 SIDES = ("entity", "relation")
-PROBES = (*SIDES, "removal")
+THIRD = {"entity": "entity_third", "relation": "relation_third"}
+PROBES = (*SIDES, "removal", *THIRD.values())
 MEASURES = ("efficacy", "generalisation", "specificity")
-PRE = {"entity": 0.02, "relation": 0.05, "removal": 0.03}
+PRE = {"entity": 0.02, "relation": 0.05, "removal": 0.03, "entity_third": 0.01,
+       "relation_third": 0.02}  # fmt: skip
+DAMAGE = 0.05  # to a third object, of any edit
+CONTROLS = {"mismatched": 0.06, "random": 0.04}  # success in place of any edit
 OWN = {"rome": 0.99, "memit": 0.95, "ft": 0.97, "ft_l": 0.6, "kn": 0.3}
 TRANSFER = {"all": 0.2, "entity_only": 0.02, "relation_only": 0.1, "both_sides": 0.4}
 DOCUMENTS = {  # by arm and side
@@ -88,7 +92,8 @@ def _estimate(value: float, half: float, name: str = "value") -> dict[str, float
 
 
 def _exclusions() -> pd.DataFrame:
-    reasons = {"not known": 8, "without another object": 2, "studied": 0}
+    reasons = {"not known": 8, "without another object": 2, "kept for choosing settings": 3,
+               "studied": 0}  # fmt: skip
     rows = [
         {"seed": 0, "relation": relation, "arm": arm, "reason": reason, "n": n or ARMS[arm] // 2}
         for relation, arm, (reason, n) in product(("birthplace", "employer"), ARMS, reasons.items())
@@ -101,6 +106,8 @@ def post(arm: str, editor: str, side: str, probe: str, measure: str) -> float:
     """Mean success under the edit."""
     if measure == "specificity":
         return 0.8 if editor == "ft" else 0.97
+    if probe in THIRD.values():
+        return PRE[probe] + DAMAGE
     gain = OWN[editor] * (0.7 if measure == "generalisation" else 1.0)
     own = probe == side or (probe, side) == ("removal", "relation")
     return PRE[probe] + (gain if own else gain * TRANSFER[arm]) * (1 - PRE[probe])
@@ -108,19 +115,30 @@ def post(arm: str, editor: str, side: str, probe: str, measure: str) -> float:
 
 def _cross() -> pd.DataFrame:
     rows = []
-    for (arm, n), editor, side, probe, measure in product(
-        ARMS.items(), EDITORS, SIDES, PROBES, MEASURES
-    ):
-        before = 1.0 if measure == "specificity" else PRE[probe]
-        under = post(arm, editor, side, probe, measure)
-        values = {"pre": before, "post": under, "difference": under - before}
-        rows += [
-            {"arm": arm, "editor": editor, "edit_side": side, "probe": probe, "measure": measure,
-             "moment": moment, "n": n - (measure == "specificity"), "n_total": n,
-             **_estimate(value, 0.01 if moment == "pre" else 0.04)}
-            for moment, value in values.items()
-        ]  # fmt: skip
+    for (arm, n), editor, side in product(ARMS.items(), EDITORS, SIDES):
+        of = {"arm": arm, "editor": editor, "edit_side": side}
+        for probe, measure in product(PROBES, MEASURES):
+            before = 1.0 if measure == "specificity" else PRE[probe]
+            if probe in THIRD.values() and measure == "specificity":
+                continue
+            under = post(arm, editor, side, probe, measure)
+            asked = {"probe": probe, "measure": measure, "control": "none"}
+            rows += _moments({**of, **asked}, n, before, under)
+        asked = {"probe": "same_subject", "measure": "specificity", "control": "none"}
+        rows += _moments({**of, **asked}, n, 1.0, 0.9 if side == "entity" else 0.8)
+        for probe, (control, under) in product(SIDES, CONTROLS.items()):
+            asked = {"probe": probe, "measure": "efficacy", "control": control}
+            rows += _moments({**of, **asked}, n, PRE[probe], under)
     return _frame("cross_side", rows)
+
+
+def _moments(of: dict[str, str], n: int, before: float, under: float) -> list[dict[str, Any]]:
+    values = {"pre": before, "post": under, "difference": under - before}
+    return [
+        {**of, "moment": moment, "n": n - (of["measure"] == "specificity"), "n_total": n,
+         **_estimate(value, 0.01 if moment == "pre" else 0.04)}
+        for moment, value in values.items()
+    ]  # fmt: skip
 
 
 def _transfer() -> pd.DataFrame:
@@ -133,9 +151,11 @@ def _transfer() -> pd.DataFrame:
         gain = post(arm, editor, side, probe, measure) - PRE[probe]
         own = post(arm, editor, probe, probe, measure) - PRE[probe]
         half = 0.0 if side == probe else 0.08
+        net = 1.0 if side == probe else index - 0.04
         rows.append(
             {"arm": arm, "editor": editor, "edit_side": side, "probe": probe, "measure": measure,
              "index": index, "low": index - half, "high": index + half, "gain": gain,
+             "net": net, "net_low": net - half, "net_high": net + half, "n_none": n // 2,
              "own_gain": own, "n_documents": DOCUMENTS[arm][SIDES.index(probe)], "n": n,
              "undefined": 0.0}
         )  # fmt: skip
@@ -165,7 +185,8 @@ def _choice() -> pd.DataFrame:
         rows.append(
             {"seed": 0, "editor": editor, "edit_side": side, "layer": -1 if editor == "kn" else
              layer, "setting": f"lr={lr:g}, steps=20, try={layer}", "es": es, "ps": es - 0.2,
-             "ns": 0.9, "s": 3 / (1 / es + 1 / max(es - 0.2, 0.01) + 1 / 0.9),
+             "ns": 0.9, "ks": 0.95,
+             "s": 4 / (1 / es + 1 / max(es - 0.2, 0.01) + 1 / 0.9 + 1 / 0.95),
              "traced": layer == 3, "chosen": (layer, lr) == (3, 2.0), "n": 26}
         )  # fmt: skip
     return _frame("edit_choice", rows)

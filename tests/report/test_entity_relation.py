@@ -23,6 +23,7 @@ from coemerge.report.picture import pictures_of
 from coemerge.report.published import PUBLISHED, PUBLISHED_SIDES
 from coemerge.report.results import TABLES, Results
 from coemerge.report.side_by_side import side_by_side
+from coemerge.report.side_choices import edges
 from coemerge.report.side_rows import (
     KINDS,
     attention_rows,
@@ -34,7 +35,7 @@ from coemerge.report.side_rows import (
     severed_rows,
     total_rows,
 )
-from coemerge.report.side_tables import cross_tables, harmonic_mean, published_text
+from coemerge.report.side_tables import control_table, cross_tables, harmonic_mean, published_text
 from coemerge.tables.records import RECORDS
 from tests.report.made_up import Tables
 from tests.report.made_up_sides import ARMS, EDITORS, effect, side_tables, summary, write_sides
@@ -109,8 +110,8 @@ def test_ids_are_of_one_element_each(page: Page):
 
 def test_the_lead_counts_facts_and_says_why_some_are_left_out(section: str):
     assert (
-        "Studied: 60 of 120 facts; left out: 48 not answered right before any edit, 12 without "
-        "another object to be given."
+        "Studied: 60 of 138 facts; kept for choosing settings: 18; left out: 48 not answered "
+        "right before any edit, 12 without another object to be given."
     ) in section[: section.index("A value under an edit")]
 
 
@@ -125,7 +126,7 @@ def test_the_caveats_stand_before_the_figures(section: str):
 
 def test_each_figure_says_its_numbers_with_n(section: str):
     assert "relation probe 5.0 % [4.0, 6.0] (room to rise, n = 24)" in section
-    assert "ROME 0.38 [0.30, 0.46], MEMIT 0.41 [0.33, 0.49]: some of it shows" in section
+    assert "MEMIT 0.41 [0.33, 0.49] (net of damage 0.37 [0.29, 0.45]), FT 0.44" in section
     assert "MLP outputs 25.0 % [23.0, 27.0] (last subject token, layer 2, n = 80)" in section
     assert "noise on subject (n = 78) 70.0 % [63.0, 77.0] when MLP outputs are held" in section
     assert "(n = 70 of 100): subject 62.0 % [57.0, 67.0], relation 40.0 %" in section
@@ -150,17 +151,19 @@ def test_arms_are_folded_away_without_published_values():
     told = cross_tables(FOUND)
     open_part, *folded = told.split("<details>")
 
-    assert open_part.count("<tr>") == 1 + len(EDITORS) * 2 * 4 + 6
+    assert open_part.count("<tr>") == 1 + len(EDITORS) * 2 * 7 + 6
     assert len(folded) == len(ARMS) - 1
-    assert all("unknown" not in part and part.count("<tr>") == 41 for part in folded)
+    assert all("unknown" not in part and part.count("<tr>") == 71 for part in folded)
 
 
 def test_the_other_parts_are_folded_away(section: str, page: Page):
-    for title in ("Every transfer index (TI)", "Settings tried: 40", "How edits ended",
+    for title in ("Every transfer index (TI)", "Settings tried: 40; 10 chosen at an edge",
+                  "Other edits in place of the fact's", "How edits ended",
                   "Facts studied and left out, by arm", "Attention's share: sites"):  # fmt: skip
         assert title in section
     assert "details" in page.tags
-    assert "ROME entity edit 3 lr=2, steps=20, try=3 99.0 % 79.0 % 90.0 %" in section
+    assert "ROME entity edit 3 lr=2, steps=20, try=3 99.0 % 79.0 % 90.0 % 95.0 %" in section
+    assert "yes (edge: layer, lr, try)" in section
     assert "KN entity edit chosen by neurons lr=2" in section
     assert "FT entity edit 60 3 0 0.0795 21 0.1" in section
     assert "KN relation edit 60 0 1 – 0 0.1" in section
@@ -168,7 +171,49 @@ def test_the_other_parts_are_folded_away(section: str, page: Page):
         "shown from both sides (both_sides) left out: not answered right before any edit 16"
     ) in section
     assert "attention's share subject best role and layer last subject token, layer 3" in section
-    assert "FT entity edit efficacy shown from both sides (both_sides) 0.44 [0.36, 0.52]" in section
+    assert (
+        "FT entity edit efficacy shown from both sides (both_sides) 0.44 [0.36, 0.52] (net of "
+        "damage 0.40 [0.32, 0.48]) 12"
+    ) in section
+
+
+def test_controls_stand_beside_the_edit_in_a_fold():
+    told = plain_text(control_table(FOUND))
+
+    assert told.count("ROME entity edit relation") == len(ARMS)
+    assert (
+        "all ROME entity edit relation: its name, with the new object 5.0 % [4.0, 6.0] 23.8 % "
+        "[19.8, 27.8] 6.0 % [2.0, 10.0] 4.0 % [0.0, 8.0] 60"
+    ) in told
+    none = MADE_UP["cross_side"].query("control == 'none'")
+    assert control_table(results({"cross_side": none})) == ""
+
+
+def test_the_edits_own_rows_are_not_those_of_controls():
+    rows = cross_rows(FOUND, "efficacy")
+
+    assert set(rows["control"]) == {"none"}
+    assert not rows.duplicated(["arm", "editor", "edit_side", "probe", "moment"]).any()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [
+        ({"layer": 0.0, "lr": 1.0}, []),  # nothing lies before the first layer
+        ({"layer": 2.0, "lr": 1.0}, ["layer"]),
+        ({"layer": 1.0, "lr": 0.5, "steps": 5.0}, ["lr"]),
+        ({"layer": 1.0, "lr": 2.0}, ["lr"]),
+        ({"layer": 1.0}, []),
+    ],
+)
+def test_a_choice_lies_at_an_edge_of_what_was_tried(chosen: dict[str, float], named: list[str]):
+    tried = [{"layer": float(k), "lr": lr, "steps": 5.0} for k in range(3) for lr in (0.5, 1, 2)]
+
+    assert edges(chosen, tried) == named
+
+
+def plain_text(told: str) -> str:
+    return " ".join(re.sub("<[^>]*>", " ", told).replace("\u00a0", " ").split())
 
 
 def test_published_rows_stand_beside_ours_with_values_before(page: Page):
@@ -177,7 +222,7 @@ def test_published_rows_stand_beside_ours_with_values_before(page: Page):
 
     assert all(row.differs in beside and row.controls in beside for row in rows)
     assert "before the edit, relation edit, efficacy: 2.9 % " in beside
-    assert "FT-L 0.47 [0.39, 0.55]" in beside
+    assert "FT-L 0.47 [0.39, 0.55] (net of damage 0.43 [0.35, 0.51])" in beside
     assert "noise on neutral, behind neutral words: 6.0 % [1.0, 11.0] (n = 70)" in beside
     assert "ROME, entity edit, TI 0.12 [0.1, 0.2]" in beside
     assert "n of P2-a: facts, of P2-b: prompts." in beside
@@ -261,7 +306,9 @@ def test_what_is_undefined_is_left_out_and_never_told_as_a_number(tmp_path: Path
 
 def test_intervals_that_are_not_known_are_drawn_without(tmp_path: Path):
     bare = {
-        name: frame.assign(**dict.fromkeys({"low", "high"} & set(frame), float("nan")))
+        name: frame.assign(
+            **dict.fromkeys({"low", "high", "net_low", "net_high"} & set(frame), float("nan"))
+        )
         for name, frame in few().items()
     }
     page = page_of(write_sides(tmp_path, bare, []))
@@ -311,7 +358,7 @@ def test_lines_go_from_the_untouched_model_to_the_edit():
     thick = [line.get_xdata() for line in panels[0].lines if line.get_linewidth() == 2.4]
     rome = MADE_UP["cross_side"].query(
         "arm == 'all' and editor == 'rome' and edit_side == 'entity' and measure == 'efficacy' "
-        "and probe == 'relation'"
+        "and probe == 'relation' and control == 'none'"
     )
 
     assert len(panels) == 2 * 4
@@ -321,6 +368,25 @@ def test_lines_go_from_the_untouched_model_to_the_edit():
     assert panels[0].get_title() == "entity edit; facts\nof all arms\nn = 60 facts"
     assert panels[7].get_title().startswith("relation edit; facts\nshown from both sides")
     assert [label.get_text() for label in panels[0].get_yticklabels()][:2] == ["ROME", "MEMIT"]
+
+
+def test_crosses_are_a_third_object_under_the_edit():
+    axes = draw_sides(cross_rows(FOUND, "efficacy"), "efficacy").axes[0]
+    crosses = [line for line in axes.lines if line.get_marker() == "x"]
+
+    assert [len(line.get_xdata()) for line in crosses] == [5, 5, 0]  # none of removal
+    assert list(crosses[1].get_xdata()) == pytest.approx([0.07] * 5)
+
+
+def test_transfer_is_drawn_net_of_damage_beside_as_it_is():
+    points = [line for line in draw_transfer(drawn_transfer(FOUND)).axes[0].lines
+              if line.get_marker() == "o"]  # fmt: skip
+    raw, net = points[:2]  # of the first editor
+
+    assert raw.get_markerfacecolor() == "none" != net.get_markerfacecolor()
+    assert list(raw.get_ydata() - net.get_ydata()) == pytest.approx([0.04] * 3)
+    old = drawn_transfer(FOUND).drop(columns=["net", "net_low", "net_high"])
+    assert draw_transfer(old).axes
 
 
 def test_transfer_stands_in_the_order_of_documents_and_never_on_its_own_side():

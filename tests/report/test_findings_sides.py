@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from coemerge.report.findings_damage import controls_say, damage_says, kept_says
 from coemerge.report.findings_sides import (
     own_says,
     saturation_says,
@@ -41,7 +42,8 @@ def changed(name: str, column: str, bounds: Bounds, **rows: object) -> Results:
     for key, value in rows.items():
         chosen &= frame[key].isin(value) if isinstance(value, list) else frame[key] == value
     assert chosen.any()
-    frame.loc[chosen, [column, "low", "high"]] = bounds
+    ends = ["net_low", "net_high"] if column == "net" else ["low", "high"]
+    frame.loc[chosen, [column, *ends]] = bounds
     return results(**{name: frame})
 
 
@@ -50,15 +52,21 @@ def plain(text: str) -> str:
 
 
 def test_the_finding_has_transfer_both_ways_the_published_and_what_was_before():
-    told = plain(side_finding(results()))
+    frame = MADE_UP["side_transfer"].copy()
+    frame.loc[frame["editor"] == "ft", ["index", "low", "high"]] = 0.48, 0.4, 0.56
+    frame.loc[frame["editor"] == "ft", ["net", "net_low", "net_high"]] = 0.44, 0.36, 0.52
+    told = plain(side_finding(results(side_transfer=frame)))
 
     assert told.startswith(
         "<strong>Less than half of an edit of one side shows on a fact's other side, where that is "
         "decided:</strong> TI of entity edits asked from the relation side, facts shown from both "
-        "sides (both_sides) (n = 24): ROME 0.38 [0.30, 0.46], MEMIT 0.41 [0.33, 0.49]: some of it "
-        "shows, less than half; FT 0.44 [0.36, 0.52], FT-L 0.47 [0.39, 0.55]: some of it shows, "
-        "perhaps more than half; KN 0.50 [0.42, 0.58]: the edits themselves mostly fail. TI of "
-        "relation edits asked from the entity side"
+        "sides (both_sides) (n = 24): ROME 0.38 [0.30, 0.46] (net of damage 0.34 [0.26, 0.42]), "
+        "MEMIT 0.41 [0.33, 0.49] (net of damage 0.37 [0.29, 0.45]): some of it shows, less than "
+        "half; FT 0.48 [0.40, 0.56] (net of damage 0.44 [0.36, 0.52]): some of it shows, perhaps "
+        "more than half; FT-L 0.47 [0.39, 0.55] (net of damage 0.43 [0.35, 0.51]): the edits take "
+        "on 60.8 % [56.8, 64.8] of facts alone and do not count above: some of it shows, perhaps "
+        "more than half; KN 0.50 [0.42, 0.58] (net of damage 0.46 [0.38, 0.54]): the edits "
+        "themselves mostly fail. TI of relation edits asked from the entity side"
     )
     assert "0.07 of a relation edit by ROME shows on the entity side, 0.02 of one by FT." in told
     assert "relation probe 5.0 % [4.0, 6.0] (room to rise, n = 24)" in told
@@ -75,19 +83,59 @@ def test_the_finding_has_transfer_both_ways_the_published_and_what_was_before():
     ],
 )
 def test_the_headline_follows_from_the_intervals(bounds: Bounds, headline: str):
-    assert headline in plain(side_finding(changed("side_transfer", "index", bounds, **EDITED)))
+    assert headline in plain(side_finding(changed("side_transfer", "net", bounds, **EDITED)))
 
 
 def test_editors_that_differ_are_said_to_differ():
-    found = changed("side_transfer", "index", (0.9, 0.8, 1.0), editor="ft", **EDITED)
+    found = changed("side_transfer", "net", (0.9, 0.8, 1.0), editor="ft", **EDITED)
 
     assert "depends on the editor and the side:" in side_finding(found)
 
 
-def test_editors_whose_edits_fail_do_not_make_the_headline():
-    found = changed("side_transfer", "index", (0.9, 0.8, 1.0), editor="kn", **EDITED)
+@pytest.mark.parametrize("editor", ["kn", "ft_l"])  # 30 % and 60 % take
+def test_editors_whose_edits_do_not_take_do_not_make_the_headline(editor: str):
+    found = changed("side_transfer", "net", (0.9, 0.8, 1.0), editor=editor, **EDITED)
 
     assert "Less than half of an edit" in side_finding(found)
+
+
+def test_where_no_edit_takes_nothing_can_be_said():
+    found = changed("cross_side", "value", (0.7, 0.6, 0.8), moment="post", control="none")
+
+    assert "cannot be said, as edits do not take on their own:" in side_finding(found)
+    assert "the edits take on 70.0 % [60.0, 80.0] of facts alone" in plain(side_finding(found))
+
+
+def test_the_headline_goes_by_what_is_net_of_damage():
+    """Transfer as it is says the opposite."""
+    found = changed("side_transfer", "index", (0.9, 0.8, 1.0), **EDITED)
+
+    assert "Less than half of an edit" in side_finding(found)
+    assert "ROME 0.90 [0.80, 1.00] (net of damage 0.34 [0.26, 0.42])" in transfer_says(found)
+
+
+def test_without_net_transfer_it_is_said_that_damage_is_not_taken_off():
+    frame = MADE_UP["side_transfer"].assign(net=NAN, net_low=NAN, net_high=NAN)
+    old = frame.drop(columns=["net", "net_low", "net_high", "n_none"])
+
+    for table in (frame, old):
+        told = transfer_says(results(side_transfer=table))
+        assert "MEMIT 0.41 [0.33, 0.49]: some of it shows, less than half (damage not" in told
+        assert "net of damage" not in told
+
+
+@pytest.mark.parametrize(
+    ("n_none", "words"),
+    [(24, "it shows in none of 24 facts"), (20, "none of it shows on average")],
+)
+def test_what_is_zero_everywhere_is_not_undecided(n_none: int, words: str):
+    frame = MADE_UP["side_transfer"].copy()
+    frame[["index", "low", "high"]] = 0.0
+    told = side_finding(results(side_transfer=frame.assign(n_none=n_none)))
+
+    assert f"FT 0.00 [0.00, 0.00] (net of damage 0.40 [0.32, 0.48]): {words}" in told
+    assert "Less than half of an edit of one side shows" in told
+    assert "undecided" not in told.split("Published")[0]
 
 
 def test_without_facts_shown_from_both_sides_all_arms_are_told():
@@ -97,12 +145,14 @@ def test_without_facts_shown_from_both_sides_all_arms_are_told():
 
 
 def test_an_index_that_is_not_defined_is_said_to_be_not():
-    nowhere = (NAN, NAN, NAN)
-    rome = changed("side_transfer", "index", nowhere, editor="rome", **EDITED)
-    told = transfer_says(rome)
+    nowhere = dict.fromkeys(("index", "low", "high", "net", "net_low", "net_high"), NAN)
+    frame = MADE_UP["side_transfer"]
+    others = frame[frame["editor"] != "rome"]
+    rome = frame[frame["editor"] == "rome"].assign(**nowhere)
+    told = transfer_says(results(side_transfer=pd.concat([rome, others])))
 
     assert "ROME –: not defined, as edits of that side itself gain less than 2 points" in told
-    everywhere = MADE_UP["side_transfer"].assign(index=NAN, low=NAN, high=NAN)
+    everywhere = frame.assign(**nowhere)
     headline = plain(side_finding(results(side_transfer=everywhere)))
     assert "How much of an edit shows on a fact's other side is not defined:" in headline
     assert "nan" not in headline
@@ -111,28 +161,31 @@ def test_an_index_that_is_not_defined_is_said_to_be_not():
 @pytest.mark.parametrize(
     ("bounds", "words"),
     [
-        ((0.0, -0.1, 0.1), "ROME 0.00 [−0.10, 0.10], MEMIT 0.00 [−0.10, 0.10]"),
+        ((0.0, -0.1, 0.1), "ROME 0.38 [0.30, 0.46] (net of damage 0.00 [−0.10, 0.10])"),
+        ((0.0, 0.0, 0.0), "nothing shows"),
         ((0.0, -0.1, 0.1), "whether any of it shows is undecided, surely less than half"),
         ((0.3, -0.4, 1.1), ": undecided;"),
         ((-0.3, -0.4, -0.1), "it shows the other way round"),
         ((0.9, 0.7, 1.1), "most of the edit shows"),
-        ((0.3, NAN, NAN), "ROME 0.30, MEMIT 0.30, FT 0.30, FT-L 0.30: undecided (no interval)"),
+        ((0.3, NAN, NAN), "FT 0.44 [0.36, 0.52] (net of damage 0.30): undecided (no interval)"),
     ],
 )
 def test_transfer_is_judged_by_its_interval(bounds: Bounds, words: str):
-    assert words in transfer_says(changed("side_transfer", "index", bounds, **EDITED))
+    assert words in transfer_says(changed("side_transfer", "net", bounds, **EDITED))
 
 
 def test_resamples_without_an_index_are_told():
     unstable = MADE_UP["side_transfer"].assign(undefined=0.12)
 
-    assert "(not defined in 12.0 % of resamples)" in transfer_says(results(side_transfer=unstable))
+    assert "0.42]; not defined in 12.0 % of resamples)" in transfer_says(
+        results(side_transfer=unstable)
+    )
 
 
 def test_other_arms_are_told_for_the_leading_editor_alone():
     told = transfer_says(results())
 
-    assert "(entity_only) (n = 18): ROME 0.00 [−0.08, 0.08]: whether any" in told
+    assert "(entity_only) (n = 18): ROME 0.00 [−0.08, 0.08] (net of damage −0.04" in told
     assert told.count("MEMIT") == 2
 
 
@@ -150,6 +203,59 @@ def test_a_probe_is_saturated_where_the_untouched_model_succeeds(bounds: Bounds,
 
     assert f"({words}, n = 60)" in saturation_says(found)
     assert words in side_finding(found)
+
+
+@pytest.mark.parametrize(
+    ("arm", "said"),
+    [("both_sides", {"entity", "relation", "removal"}), ("entity_only", {"entity"}),
+     ("relation_only", {"relation", "removal"}), ("all", set())],
+)  # fmt: skip
+def test_values_before_that_follow_from_the_choice_of_facts_are_said_to(arm: str, said: set[str]):
+    told = saturation_says(changed("cross_side", "value", (0.0, 0.0, 0.0), moment="pre"), arm)
+
+    for probe in ("entity", "relation", "removal"):
+        words = f"{probe} probe 0 % before, by choice of facts (these are known, n ="
+        assert (words in told) == (probe in said)
+    assert "by choice" not in saturation_says(results(), arm)
+
+
+def test_damage_is_told_of_editors_that_take():
+    told = damage_says(results(), "both_sides")
+
+    assert told.startswith(
+        "Damage, as no edit asks for it: a third object is likelier than the old one: 1.0 % "
+        "[0.0, 2.0] before (n = 24), under entity edits ROME 6.0 % [2.0, 10.0], MEMIT 6.0 %"
+    )
+    assert "a third object is answered by the relation's name: 2.0 % [1.0, 3.0] before" in told
+    assert "FT 6.0 %" in told
+    assert "KN" not in told
+    assert "FT-L" not in told
+
+
+def test_the_subjects_other_facts_are_told():
+    told = kept_says(results(), "both_sides")
+
+    assert "still answered right: 100.0 % [99.0, 101.0] before (n = 23), under entity" in told
+    assert "under relation edits ROME 80.0 % [76.0, 84.0], MEMIT" in told
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        ((0.06, 0.02, 0.1), "surely less"),
+        ((0.4, 0.3, 0.5), "undecided which is more"),
+        ((0.9, 0.8, 1.0), "surely more"),
+        ((0.06, NAN, NAN), "undecided which is more"),
+    ],
+)
+def test_controls_stand_beside_the_edit_and_are_judged_by_intervals(bounds: Bounds, words: str):
+    of = {"control": "mismatched", "moment": "post", "arm": "both_sides"}
+    told = controls_say(changed("cross_side", "value", bounds, **of), "both_sides")
+
+    start = "entity edits asked from the relation side, ROME 42.6 % [38.6, 46.6], edit of another"
+    assert start in told
+    assert words in told.split(", edit turned in a random direction 4.0 % [0.0, 8.0] (surely")[0]
+    assert "KN" not in told
 
 
 @pytest.mark.parametrize(
@@ -241,6 +347,15 @@ def test_ratios_without_interval_say_why():
     assert "No interval" not in share_says(results()) + severing_says(results())
 
 
+def test_peaks_are_not_of_roles_that_few_prompts_have():
+    frame = MADE_UP["tracing_effects"].copy()
+    few = (frame["role"] == "further") & (frame["layer"] == 3)
+    frame.loc[few, "aie"], frame.loc[few, "n"] = 0.95, 9
+
+    assert "95.0" not in peaks_say(results(tracing_effects=frame))
+    assert "95.0" in peaks_say(results(tracing_effects=frame.assign(n=80)))
+
+
 def test_peaks_leave_cut_windows_and_the_last_token_aside():
     frame = MADE_UP["tracing_effects"].copy()
     frame.loc[(frame["layer"] == 0) & (frame["kind"] == "mlp"), "aie"] = 0.99
@@ -278,3 +393,7 @@ def test_controls_beside_published_rows():
     told = tracing_controls(results())
     assert "noise on both, bare prompts: 80.0 % [75.0, 85.0] (n = 90)" in told
     assert "noise on relation, lost when MLP outputs are held: 50.0 % [43.0, 57.0]" in told
+    assert (
+        "noise on subject, highest effect before the last token: MLP outputs 25.0 % [23.0, 27.0] "
+        "(last subject token, layer 2, n = 80)"
+    ) in told

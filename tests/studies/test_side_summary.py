@@ -46,7 +46,7 @@ def test_harmonic_means_before_and_under_edits_of_all_arms():
     for moment in ("pre", "post"):
         row = summary()[f"mean/efficacy/memit/relation/{moment}"]
         assert row["value"] == only("side_means", **of, moment=moment)["value"]
-        assert (row["n"], row["n_total"]) == (60, 120)
+        assert (row["n"], row["n_total"]) == (60, 138)
 
 
 def test_transfer_is_to_the_other_side_and_is_no_share():
@@ -56,6 +56,17 @@ def test_transfer_is_to_the_other_side_and_is_no_share():
 
     assert (row["value"], row["low"], row["unit"]) == (found["index"], found["low"], "index")
     assert summary()["transfer/efficacy/rome/entity/both_sides"]["value"] == pytest.approx(0.38)
+
+
+def test_transfer_net_of_damage_stands_beside():
+    row = summary()["net/efficacy/rome/entity"]
+    found = only("side_transfer", arm="all", editor="rome", edit_side="entity",
+                 probe="relation", measure="efficacy")  # fmt: skip
+
+    assert (row["value"], row["low"], row["high"]) == (
+        found["net"], found["net_low"], found["net_high"]
+    )  # fmt: skip
+    assert "net of damage on the relation probe" in row["quantity"]
 
 
 def test_the_effect_of_noise_on_the_subject_comes_first():
@@ -87,11 +98,27 @@ def test_highest_effects_are_of_whole_windows_and_attention_is_at_the_layer_of_t
     assert (found["effect/mlp"]["n"], found["effect/mlp"]["n_total"]) == (80, 100)
 
 
+def test_highest_effects_are_told_wherever_they_are_before_the_last_token():
+    effects = [dict(row) for row in TABLES["tracing_effects"]]
+    for row in effects:
+        if (row["kind"], row["role"], row["layer"]) == ("mlp", "first_subject", 4):
+            row["aie"] = 0.4
+        if (row["role"], row["layer"]) == ("further", 4):
+            row["aie"], row["n"] = 0.8, 9  # of few prompts
+
+    found = summary(tracing_effects=effects)
+
+    assert found["peak/mlp"]["value"] == 0.4
+    assert found["peak/mlp"]["quantity"].endswith("noise on subject: first subject, layer 4")
+    assert found["peak/resid/relation"]["value"] == effect("relation", "resid", "last_corrupted", 2)
+
+
 def test_what_was_not_measured_is_said_to_be_not():
     rows = {row["name"]: row for row in summary_rows({}, CONFIG, [0], "none")}
 
     for name in ("mean/efficacy/rome/entity/post", "transfer/efficacy/kn/relation",
-                 "total/bare/subject", "effect/mlp"):  # fmt: skip
+                 "net/efficacy/kn/relation", "total/bare/subject", "effect/mlp",
+                 "peak/mlp"):  # fmt: skip
         assert (rows[name]["value"], rows[name]["interval"]) == (None, "not measured")
 
 

@@ -7,6 +7,7 @@ from coemerge.report.markup import Html, element, join
 from coemerge.report.picture import figures
 from coemerge.report.results import Results
 from coemerge.report.side_folds import (
+    FOR_SETTINGS,
     STUDIED,
     attention_table,
     choice_table,
@@ -16,7 +17,7 @@ from coemerge.report.side_folds import (
     totals_table,
     transfer_table,
 )
-from coemerge.report.side_tables import cross_tables
+from coemerge.report.side_tables import control_table, cross_tables
 
 _LEAD = (
     "A fact joins a subject, a relation and an object. From its entity side one asks for the "
@@ -34,6 +35,9 @@ _CAVEATS = (
     "Edits are made at the layer that causal tracing points at or that did best on facts kept for "
     "it; settings are chosen on these facts too. Another layer or setting may carry an edit "
     "further.",
+    "An edit may do damage that looks like transfer: the old answer goes, and with it whatever "
+    "else. TI net of damage takes off what happens to a third object, which no edit asks for; "
+    "edits of other facts, edits in random directions and the subject's other facts say more.",
     "Where an edit of a side does not take on that side itself, it says nothing about the other.",
     "Relation words come mostly after the subject: noise on them removes the question too, hence "
     "the neutral control. They are alike for all facts of a relation, so that what they carry may "
@@ -51,8 +55,8 @@ def entity_relation(results: Results, directory: Path) -> Html:
     drawn = figures(results, PICTURES, directory)
     tables = [
         make(results)
-        for make in (cross_tables, transfer_table, exclusion_table, choice_table, outcome_table,
-                     totals_table, attention_table)
+        for make in (cross_tables, control_table, transfer_table, exclusion_table, choice_table,
+                     outcome_table, totals_table, attention_table)
     ]  # fmt: skip
     found = [part for part in (drawn, *tables) if part]
     if not found:
@@ -68,8 +72,12 @@ def _studied(results: Results) -> str:
     if rows.empty:
         return ""
     counts = rows.groupby("reason", sort=False)["n"].sum()
-    left_out = counts.drop(STUDIED, errors="ignore").sort_values(ascending=False, kind="stable")
+    left_out = counts.drop([STUDIED, FOR_SETTINGS], errors="ignore").sort_values(
+        ascending=False, kind="stable"
+    )
     told = f"Studied: {counts.get(STUDIED, 0):,} of {counts.sum():,} facts"
     told += f" over {n} seeds" if (n := rows["seed"].nunique()) > 1 else ""
+    if kept := counts.get(FOR_SETTINGS, 0):
+        told += f"; {FOR_SETTINGS}: {kept:,}"
     why = [f"{n:,} {reason_words(reason)}" for reason, n in left_out.items()]
     return f"{told}{'; left out: ' if why else ''}{', '.join(why)}."

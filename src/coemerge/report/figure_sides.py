@@ -13,7 +13,7 @@ from coemerge.report.plotting import (
     percent_axis,
     plain_spines,
 )
-from coemerge.report.side_rows import ALL, EDITORS, MEASURES, OTHER, SIDES, arms_of
+from coemerge.report.side_rows import ALL, EDITORS, MEASURES, OTHER, SIDES, THIRD, arms_of
 
 _OWN, _OTHER, _REMOVAL = "own", "other", "removal"
 _PLACES = {  # legend, colour, marker, height within an editor's band
@@ -22,13 +22,15 @@ _PLACES = {  # legend, colour, marker, height within an editor's band
     _REMOVAL: ("removal", "#7F7F7F", "^", 0.25),
 }
 _WIDTH = 0.7  # of the points of one arm, side by side
+_APART = 0.05  # of a point and the same net of damage
 _LEAST, _MOST = -0.35, 1.35  # of the axis of transfer; wider only for means beyond, to these:
 _LIMITS = (-1.5, 2.5)
 
 
 def draw_sides(rows: pd.DataFrame, measure: str) -> Figure:
     """A line of panels per edited side, a panel per arm; in it a band per editor: from success
-    of the untouched model (ring) to that under the edit (filled)."""
+    of the untouched model (ring) to that under the edit (filled), and that of a third object, which
+    no edit asks for (cross)."""
     sides = [name for name in SIDES if (rows["edit_side"] == name).any()]
     arms = arms_of(rows)
     editors = [name for name in EDITORS if (rows["editor"] == name).any()]
@@ -66,6 +68,10 @@ def _bands(axes: Axes, rows: pd.DataFrame, side: str, editors: list[str]) -> Non
             post["value"], heights, xerr=error_lengths(post, "value"), fmt=marker, color=colour,
             markersize=4.5, elinewidth=1.3, zorder=3, label=f"{label}: under the edit",
         )  # fmt: skip
+        damage = rows[(rows["probe"] == THIRD.get(probe, "")) & (rows["moment"] == "post")]
+        heights = [editors.index(editor) + aside for editor in damage["editor"]]
+        axes.plot(damage["value"], heights, "x", color="#555555", markersize=5, zorder=4,
+                  label="a third object, under the edit")  # fmt: skip
         joined = pre.merge(post, on="editor", suffixes=("_pre", "_post"))
         for row in joined.itertuples():
             height = editors.index(str(row.editor)) + aside
@@ -116,17 +122,28 @@ def _arms(axes: Axes, rows: pd.DataFrame) -> None:
     for k, name in enumerate(editors):
         own = rows[rows["editor"] == name]
         aside = _WIDTH * ((k + 0.5) / len(editors) - 0.5)
-        places = [list(arms).index(arm) + aside for arm in own["arm"]]
-        axes.errorbar(
-            places, own["index"], yerr=error_lengths(own, "index"), fmt="o", markersize=5,
-            color=EDITORS[name].colour, elinewidth=1.3, capsize=2, label=EDITORS[name].label,
-        )  # fmt: skip
+        for drawn, filled in ((own, False), (_net(own), True)):
+            places = [list(arms).index(arm) + aside + _APART * filled for arm in drawn["arm"]]
+            axes.errorbar(
+                places, drawn["index"], yerr=error_lengths(drawn, "index"), fmt="o", markersize=5,
+                mfc=None if filled else "none", color=EDITORS[name].colour,
+                elinewidth=1.3 if filled else 0.7, capsize=2 * filled,
+                label=EDITORS[name].label + (", net of damage" if filled else ""),
+            )  # fmt: skip
     axes.axhline(0, color="#333333", linewidth=0.8, zorder=0)
     axes.axhline(1, color="#333333", linewidth=0.8, linestyle="--", zorder=0)
     labels = [f"{_counted(n)}\n{arm_label(arm)}\n{_of(rows, arm)}" for arm, n in arms.items()]
     axes.set_xticks(range(len(arms)), labels, fontsize=7.5)
     axes.set_xlim(-0.6, max(1, len(arms)) - 0.4)
     plain_spines(axes)
+
+
+def _net(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with transfer net of damage in place of transfer, where it is defined."""
+    if "net" not in rows:
+        return rows.iloc[:0]
+    known = rows[rows["net"].notna()]
+    return known.assign(index=known["net"], low=known["net_low"], high=known["net_high"])
 
 
 def documents(rows: pd.DataFrame) -> dict[str, float]:
@@ -145,5 +162,6 @@ def _of(rows: pd.DataFrame, arm: str) -> str:
 
 def _range(rows: pd.DataFrame) -> tuple[float, float]:
     """Of the axis: all points lie in it, but for absurd ones; intervals may leave it."""
-    low, high = rows["index"].min() - 0.1, rows["index"].max() + 0.1
+    values = pd.concat([rows["index"], _net(rows)["index"]])
+    low, high = values.min() - 0.1, values.max() + 0.1
     return max(min(_LEAST, low), _LIMITS[0]), min(max(_MOST, high), _LIMITS[1])

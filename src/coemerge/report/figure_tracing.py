@@ -80,7 +80,9 @@ def _map(
                         cmap=colours, norm=scale)  # fmt: skip
     cut = cut_layers(rows)
     comparable = values.copy()
-    comparable[[role == LAST for role in roles]] = np.nan
+    counts = rows.groupby("role")["n"].max()
+    few = counts.max() / 2  # a role of fewer prompts than that is of other prompts
+    comparable[[role == LAST or counts[role] < few for role in roles]] = np.nan
     comparable[:, [layer in cut for layer in layers]] = np.nan
     if np.isfinite(comparable).any():
         _peak(axes, comparable, colours, scale)

@@ -41,7 +41,9 @@ PICTURES: tuple[Picture, ...] = (
         "means over facts with 95 % intervals. Blue: asked from the edited side. Orange: from "
         "the other; if a fact were one thing, orange would go as far as blue. Grey: whether the "
         "subject and its old object are called unrelated, which an edit of the relation asks for "
-        "too. Read where a line starts: a probe that is answered so before any edit shows nothing.",
+        "too. Crosses: the same of a third object under the edit, which no edit asks for: as much "
+        "of a line as lies left of its cross may be damage. Read where a line starts: a probe that "
+        "is answered so before any edit shows nothing.",
         ("cross_side",),
         lambda r: cross_rows(r, "efficacy"),
         lambda r: draw_sides(cross_rows(r, "efficacy"), "efficacy"),
@@ -59,10 +61,12 @@ PICTURES: tuple[Picture, ...] = (
         "side_transfer",
         "How much of an edit shows on the other side, by what training showed",
         "Transfer index: what an edit changes on the side asked, of what an edit of that side "
-        "changes there; 1, dashed: as much, 0: nothing. Groups stand in the order of the documents "
-        "that training showed in formats of the side asked. Where training showed none, an edit of "
-        "that side itself may not work: look at the figure above. A point is missing where edits "
-        "of that side gain less than 2 points. Intervals may leave the panel.",
+        "changes there; 1, dashed: as much, 0: nothing. Hollow: as it is. Filled: net of damage, "
+        "with the change of a third object, which no edit asks for, taken off both. Groups stand "
+        "in the order of the documents that training showed in formats of the side asked. Where "
+        "training showed none, an edit of that side itself may not work: look at the figure above. "
+        "A point is missing where edits of that side gain less than 2 points. Intervals may leave "
+        "the panel.",
         ("side_transfer",),
         drawn_transfer,
         lambda r: draw_transfer(drawn_transfer(r)),

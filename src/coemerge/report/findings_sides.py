@@ -4,6 +4,7 @@ figures; words that judge follow from intervals here."""
 import pandas as pd
 
 from coemerge.report.findings import finding, share, surely_above, surely_below
+from coemerge.report.findings_damage import controls_say, damage_says, kept_says
 from coemerge.report.markup import Html, number
 from coemerge.report.plotting import arm_label
 from coemerge.report.query_rows import first
@@ -20,11 +21,23 @@ from coemerge.report.side_rows import (
     mean_row,
     transfer_rows,
 )
+from coemerge.report.side_verdicts import (
+    HALF,
+    TAKES,
+    beyond_damage,
+    chosen_to_fail,
+    judged_transfer,
+    nothing_changes,
+    success_row,
+    takes,
+)
 
-HALF = 0.5
-TAKES, SATURATED = 0.9, 0.9  # success of edits on their own side; of a probe before any edit
+SATURATED = 0.9  # success of a probe before any edit
 _LEADING = "rome"
 _LESS, _MOST, _OPEN = "less", "most", "open"
+_NONE_TAKES = (
+    "Whether an edit shows on a fact's other side cannot be said, as edits do not take on their own"
+)
 _UNSTABLE = 0.05  # share of resamples without a transfer index that is worth telling
 
 
@@ -35,13 +48,17 @@ def side_finding(results: Results) -> Html:
     rows = pick(transfer_rows(results), arm=arm, measure="efficacy")
     if rows.empty:
         return Html("")
-    taking = [row for row in rows.to_dict("records") if not _fails(results, row)]
+    found = [row for row in rows.to_dict("records") if judged_transfer(row)]
+    taking = {_extent(row) for row in found if takes(results, arm, row["editor"], row["edit_side"])}
+    headline = _headline(taking) if taking or not found else _NONE_TAKES
     return finding(
-        f"{_headline({_extent(row) for row in taking} - {''})}:",
+        f"{headline}:",
         *[_transfer(results, pick(rows, edit_side=side), arm, side) for side in SIDES],
-        "Published (GPT-2 XL, with values before an edit taken from another paper): 0.07 of a "
-        "relation edit by ROME shows on the entity side, 0.02 of one by FT.",
-        third_says(results, arm),
+        "Published (GPT-2 XL, with values before an edit taken from another paper, damage not "
+        "taken off): 0.07 of a relation edit by ROME shows on the entity side, 0.02 of one by FT.",
+        damage_says(results, arm),
+        kept_says(results, arm),
+        controls_say(results, arm),
         saturation_says(results, arm),
         own_says(results, arm),
     )
@@ -60,20 +77,13 @@ def _headline(found: set[str]) -> str:
 
 
 def _extent(row: Row) -> str:
-    """Of a row of ``side_transfer``; empty where its index is not defined."""
-    if pd.isna(row["index"]):
-        return ""
-    if surely_below(row, HALF):
+    """Of a row of ``side_transfer``, beyond damage where that is known."""
+    if nothing_changes(row):
         return _LESS
-    return _MOST if surely_above(row, HALF) else _OPEN
-
-
-def _fails(results: Results, row: Row) -> bool:
-    """Whether the edits mostly fail on the side that they edit."""
-    of = {name: str(row[name]) for name in ("editor", "edit_side", "measure")}
-    side = str(row["edit_side"])
-    own = cross_row(results, str(row["arm"]), probe=side, moment="post", **of)
-    return surely_below(own, HALF)
+    judged = judged_transfer(row)
+    if surely_below(judged, HALF):
+        return _LESS
+    return _MOST if surely_above(judged, HALF) else _OPEN
 
 
 def transfer_says(results: Results) -> str:
@@ -92,8 +102,9 @@ def _transfer(results: Results, rows: pd.DataFrame, arm: str, side: str) -> str:
     told: dict[str, list[str]] = {}
     for editor in EDITORS:
         if row := first(pick(rows, editor=editor)):
-            judged = "the edits themselves mostly fail" if _fails(results, row) else _judged(row)
-            told.setdefault(judged, []).append(f"{EDITORS[editor].label} {index_text(row)}")
+            told.setdefault(_said(results, row), []).append(
+                f"{EDITORS[editor].label} {index_text(row)}"
+            )
     if not told:
         return ""
     parts = [f"{', '.join(names)}: {judged}" for judged, names in told.items()]
@@ -103,67 +114,87 @@ def _transfer(results: Results, rows: pd.DataFrame, arm: str, side: str) -> str:
     )
 
 
+def _said(results: Results, row: Row) -> str:
+    """What shows of an editor's edits, and on how many facts these take if that is surely few."""
+    success = success_row(results, str(row["arm"]), str(row["editor"]), str(row["edit_side"]))
+    if surely_below(success, HALF):
+        return "the edits themselves mostly fail"
+    if surely_below(success, TAKES):
+        told = f"the edits take on {share(success)} of facts alone and do not count above"
+        return f"{told}: {_judged(row)}"
+    return _judged(row)
+
+
 def _arm(arm: str) -> str:
     return "of all arms" if arm == ALL else arm_label(arm, " ")
 
 
 def index_text(row: Row) -> str:
-    """``0.38 [0.30, 0.46]`` of a row of ``side_transfer``; a dash where it is not defined."""
-    value, *bounds = (
-        f"{row[name]:.2f}".replace("-", "−") if pd.notna(row.get(name)) else ""
-        for name in ("index", "low", "high")
-    )
-    told = f"{value} [{', '.join(bounds)}]" if value and all(bounds) else value or "–"
+    """``0.38 [0.30, 0.46] (net of damage 0.25 [0.17, 0.33])`` of a row of ``side_transfer``; a
+    dash where it is not defined."""
+    told = _bounded({"value": row["index"], "low": row.get("low"), "high": row.get("high")})
+    notes = [f"net of damage {_bounded(net)}"] if (net := beyond_damage(row)) else []
     lost = row.get("undefined")
-    if value and lost is not None and lost > _UNSTABLE:
-        told += f" (not defined in {number(lost, percent=True)} of resamples)"
-    return told
+    if told != "–" and lost is not None and lost > _UNSTABLE:
+        notes.append(f"not defined in {number(lost, percent=True)} of resamples")
+    return f"{told} ({'; '.join(notes)})" if notes else told
+
+
+def _bounded(row: Row) -> str:
+    value, *bounds = (
+        f"{row[name]:.2f}".replace("-0.00", "0.00").replace("-", "−") if pd.notna(row[name]) else ""
+        for name in ("value", "low", "high")
+    )
+    return f"{value} [{', '.join(bounds)}]" if value and all(bounds) else value or "–"
 
 
 def _judged(row: Row) -> str:
-    """What the interval of a transfer index says."""
-    if pd.isna(row["index"]):
+    """What the interval says of transfer beyond damage; where this is not known, of all of it."""
+    judged = judged_transfer(row)
+    if not judged:
         return "not defined, as edits of that side itself gain less than 2 points"
-    if pd.isna(row["low"]) or pd.isna(row["high"]):
-        return "undecided (no interval)"
-    if row["low"] > HALF:
+    if nothing_changes(row):
+        n = int(row["n"])
+        alike = row.get("n_none", n) == n  # not of single prompts that cancel out
+        return f"it shows in none of {number(n)} facts" if alike else "none of it shows on average"
+    if pd.isna(judged["low"]) or pd.isna(judged["high"]):
+        told = "undecided (no interval)"
+    else:
+        told = _shows(judged["low"], judged["high"])
+    return told if beyond_damage(row) else f"{told} (damage not taken off)"
+
+
+def _shows(low: float, high: float) -> str:
+    if low == high == 0:
+        return "nothing shows"
+    if low > HALF:
         return "most of the edit shows"
-    if row["high"] < 0:
+    if high < 0:
         return "it shows the other way round"
-    if row["low"] > 0:
-        return f"some of it shows, {'less' if row['high'] < HALF else 'perhaps more'} than half"
-    if row["high"] < HALF:
+    if low > 0:
+        return f"some of it shows, {'less' if high < HALF else 'perhaps more'} than half"
+    if high < HALF:
         return "whether any of it shows is undecided, surely less than half"
     return "undecided"
-
-
-def third_says(results: Results, arm: str = ALL, editor: str = _LEADING) -> str:
-    """Whether what shows on the entity side is the new object, or the old one's loss alone."""
-    told = []
-    for side in SIDES:
-        of = {"editor": editor, "edit_side": side, "probe": "entity_third", "measure": "efficacy"}
-        pre, post = (cross_row(results, arm, moment=moment, **of) for moment in ("pre", "post"))
-        if post:
-            told.append(f"{SIDES[side]} {share(pre)} before, {share(post)} under it")
-    if not told:
-        return ""
-    return (
-        "Is it the new object that shows, or only the old one that is gone? New object likelier "
-        f"than a third one (luck: half), {EDITORS[editor].label}: {'; '.join(told)}."
-    )
 
 
 def saturation_says(results: Results, arm: str = ALL) -> str:
     """What probes give before any edit, and whether that leaves room."""
     found = {probe: before_row(results, arm, probe) for probe in (*SIDES, "removal")}
     told = [
-        f"{probe} probe {share(row)} ({_room(row)}, n = {number(row['n'])})"
+        f"{probe} probe {_before(results, arm, probe, row)}, n = {number(row['n'])})"
         for probe, row in found.items()
         if row
     ]
     if not told:
         return ""
     return f"Success before any edit, facts {_arm(arm)}: {', '.join(told)}."
+
+
+def _before(results: Results, arm: str, probe: str, row: Row) -> str:
+    if chosen_to_fail(results, arm, probe):
+        return "0 % before, by choice of facts (these are known"
+    return f"{share(row)} ({_room(row)}"
 
 
 def _room(row: Row) -> str:

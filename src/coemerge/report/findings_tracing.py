@@ -53,8 +53,10 @@ def peaks_say(results: Results) -> str:
 
 
 def peak_row(rows: pd.DataFrame) -> Row:
-    """Of one kind and corruption; a maximum, so that its interval is that of a chosen cell."""
+    """Of one kind and corruption; a maximum, so that its interval is that of a chosen cell. Roles
+    of fewer than half of the prompts are of other prompts, and left out."""
     whole = rows[~rows["layer"].isin(cut_layers(rows)) & (rows["role"] != LAST)]
+    whole = whole[whole["n"] >= rows["n"].max() / 2]
     return first(whole.sort_values("aie", ascending=False, kind="stable"))
 
 
@@ -183,14 +185,22 @@ def _which(known: dict[str, Row]) -> str:
 
 
 def tracing_controls(results: Results) -> list[str]:
-    """Beside P2-b: total effects of other corruptions, severed runs, and the neutral control."""
+    """Beside P2-b: total effects of other corruptions and the neutral control, the highest
+    indirect effects, wherever they are, and severed runs."""
     told = [
         f"noise on {name}, {style.label}: {change(row)} (n = {number(row['n'])})"
         for setting, style in SETTINGS.items()
         for name in (*CORRUPTIONS, NEUTRAL)
         if (row := total_row(results, setting, name))
     ]
+    rows = effect_rows(results, *KINDS)
     for corrupt in CORRUPTIONS:
+        told += [
+            f"noise on {corrupt}, highest effect before the last token: {KINDS[kind]} "
+            f"{_peak(row, corrupt)}"
+            for kind in (KINDS if len(rows) else ())
+            if (row := peak_row(pick(rows, corrupt=corrupt, kind=kind)))
+        ]
         told += [
             f"noise on {corrupt}, lost when {words} are held: {change(row)}"
             for name, words in _HELD.items()

@@ -26,7 +26,8 @@ _NOTES = {  # by study, where it was run
     "Loc, unrelated queries that stay.",
     "entity_relation": "n of P2-a: facts, of P2-b: prompts. Harmonic means are of the entity and "
     "the relation probe; TI, the transfer index, is what an edit changes on the other side, of "
-    "what an edit of that side changes there.",
+    "what an edit of that side changes there, net of damage with the change of a third object "
+    "taken off both.",
 }
 _FOLDS = {
     "seen": "The same with option sets that training showed together",
@@ -99,7 +100,9 @@ def _fold(row: Row) -> str:
     arm."""
     name = str(row.get("name", ""))
     if row.get("id") == "P2-a":
-        return "" if re.match("(mean|transfer)/efficacy/[^/]+/[^/]+(/post)?$", name) else "sides"
+        return (
+            "" if re.match("(mean|transfer|net)/efficacy/[^/]+/[^/]+(/post)?$", name) else "sides"
+        )
     if name.startswith("cot/"):
         return "" if name.endswith("/all") else "task"
     return "seen" if "/seen/" in name else ""

@@ -1,13 +1,12 @@
 """What is folded away on the two sides of facts: settings tried, how edits ended, facts left out,
 and tracing in numbers."""
 
-import pandas as pd
-
 from coemerge.report.findings import change
 from coemerge.report.findings_sides import index_text
 from coemerge.report.markup import Html, element, folded, join, number, points, table
 from coemerge.report.plotting import arm_label
 from coemerge.report.results import Results, Row
+from coemerge.report.side_choices import choice_rows
 from coemerge.report.side_rows import (
     EDITORS,
     LOSSES,
@@ -17,12 +16,12 @@ from coemerge.report.side_rows import (
     SIDES,
     SITES,
     arms_of,
-    editor_name,
     role_name,
     transfer_rows,
 )
 
 STUDIED = "studied"
+FOR_SETTINGS = "kept for choosing settings"
 _REASONS = {  # why a fact is not edited
     "beyond study.n_facts": "more than the number asked for (study.n_facts)",
     "without another object": "without another object to be given",
@@ -34,13 +33,14 @@ def transfer_table(results: Results) -> Html:
     """Every transfer index, with what it is the ratio of."""
     rows = [
         (EDITORS[row["editor"]].label, SIDES[row["edit_side"]], MEASURES.get(row["measure"], "–"),
-         arm_label(row["arm"], " "), index_text(row), points(row["gain"], None, None),
+         arm_label(row["arm"], " "), index_text(row), number(row.get("n_none")),
+         points(row["gain"], None, None),
          points(row["own_gain"], None, None), number(row["n_documents"]), number(row["n"]))
         for row in transfer_rows(results).to_dict("records")
     ]  # fmt: skip
-    header = ("Editor", "Edited", "Measure", "Facts", "TI on the other side", "Gain there",
-              "Gain there of edits of that side", "Documents in that side's formats, per fact",
-              "n")  # fmt: skip
+    header = ("Editor", "Edited", "Measure", "Facts", "TI on the other side", "Nothing changes in",
+              "Gain there", "Gain there of edits of that side",
+              "Documents in that side's formats, per fact", "n")  # fmt: skip
     return folded("Every transfer index (TI)", table(header, rows)) if rows else Html("")
 
 
@@ -49,48 +49,22 @@ def choice_table(results: Results) -> Html:
     frame = results.table("edit_choice")
     if frame.empty:
         return Html("")
-    rows = []
-    for side in SIDES:
-        for editor in EDITORS:
-            own = frame[(frame["editor"] == editor) & (frame["edit_side"] == side)]
-            rows += _tried(own)
+    rows, n_edges = choice_rows(frame)
     note = (
-        "Chosen is what has the highest harmonic mean of efficacy, generalisation and specificity "
-        "on facts that were kept for it and are not among those reported; layers are those named "
-        "(study.layers), or the one that causal tracing points at. Means over seeds."
+        "Chosen is what has the highest harmonic mean of efficacy, generalisation, specificity and "
+        "the share of the subject's other facts that stay, on facts that were kept for it and are "
+        "not among those reported; layers are those named (study.layers), or the one that causal "
+        "tracing points at. Edge: the best of what was tried is its largest or smallest, so that "
+        "something beyond may be better. Means over seeds."
     )
     header = ("Editor", "Edited", "Layer", "Settings", "Efficacy", "Generalisation", "Specificity",
-              "Their harmonic mean", "Layer from tracing", "Chosen", "Facts")  # fmt: skip
+              "Other facts that stay", "Their harmonic mean", "Layer from tracing", "Chosen",
+              "Facts")  # fmt: skip
     told = table(header, rows)
-    count = f"Settings tried: {len(rows):,}" if rows else ""
+    count = f"Settings tried: {len(rows):,}" + (
+        f"; {n_edges:,} chosen at an edge" if n_edges else ""
+    )
     return folded(count, join([element("p", element("small", note)), told])) if told else Html("")
-
-
-def _tried(frame: pd.DataFrame) -> list[tuple[object, ...]]:
-    found = []
-    for (layer, setting), own in frame.groupby(["layer", "setting"], sort=False):
-        values = [own[name].mean() for name in ("es", "ps", "ns", "s")]
-        found.append((int(own["chosen"].sum()), values[3], layer, setting, values, own))
-    found.sort(key=lambda item: (-item[0], -item[1] if pd.notna(item[1]) else float("inf")))
-    return [
-        (
-            editor_name(str(own["editor"].iloc[0])),
-            SIDES[str(own["edit_side"].iloc[0])],
-            "chosen by neurons" if layer < 0 else number(int(layer)),
-            setting or "as they are",
-            *[number(float(value), percent=True) for value in values],
-            _in_seeds(int(own["traced"].sum()), len(own)),
-            _in_seeds(chosen, len(own)),
-            number(int(own["n"].sum())),
-        )
-        for chosen, _, layer, setting, values, own in found
-    ]
-
-
-def _in_seeds(count: int, n: int) -> str:
-    if n == 1:
-        return "yes" if count else "–"
-    return f"in {count} of {n} seeds" if count else "–"
 
 
 def outcome_table(results: Results) -> Html:
@@ -121,7 +95,8 @@ def exclusion_table(results: Results) -> Html:
         return Html("")
     counts = frame.groupby(["arm", "reason"], sort=False)["n"].sum()
     rows = [
-        (arm_label(arm, " "), reason if reason == STUDIED else f"left out: {reason_words(reason)}",
+        (arm_label(arm, " "), reason if reason in (STUDIED, FOR_SETTINGS)
+         else f"left out: {reason_words(reason)}",
          number(int(counts[arm, reason])))
         for arm in arms_of(frame)
         for reason in sorted(counts[arm].index, key=lambda name: (name != STUDIED, name))

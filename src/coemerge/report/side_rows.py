@@ -22,9 +22,16 @@ PROBES = {
     "entity": "entity: the new object",
     "relation": "relation: its name, with the new object",
     "removal": "removal: none, with the old object",
-    "entity_third": "control: the new object rather than a third (luck: half)",
+    "entity_third": "control: a third object rather than the old one (should stay)",
     "relation_third": "control: the relation's name, with a third object (should stay)",
+    "same_subject": "control: other facts of the subject (should stay)",
 }
+THIRD = {"entity": "entity_third", "relation": "relation_third"}  # what damage alone gives
+CONTROLS = {
+    "mismatched": "edit of another fact",
+    "random": "edit turned in a random direction",
+}
+NO_CONTROL = "none"  # the edit itself
 MEASURES = {
     "efficacy": "efficacy",
     "generalisation": "generalisation",
@@ -104,7 +111,7 @@ def arms_of(frame: pd.DataFrame) -> list[str]:
 
 def cross_rows(results: Results, measure: str) -> pd.DataFrame:
     """Mean success before and under edits, of known editors and probes, where it is defined."""
-    rows = pick(results.table("cross_side"), measure=measure)
+    rows = pick(results.table("cross_side"), measure=measure, control=NO_CONTROL)
     if rows.empty:
         return rows
     known = rows["editor"].isin(EDITORS) & rows["probe"].isin(PROBES) & rows["value"].notna()
@@ -112,15 +119,17 @@ def cross_rows(results: Results, measure: str) -> pd.DataFrame:
 
 
 def cross_row(results: Results, arm: str, **values: str) -> Row:
-    """Of ``cross_side``: editor, edit_side, probe, measure, moment; empty where not defined."""
-    row = first(pick(results.table("cross_side"), arm=arm, **values))
+    """Of ``cross_side``: editor, edit_side, probe, measure, moment, and control if it is not the
+    edit itself; empty where not defined."""
+    row = first(pick(results.table("cross_side"), arm=arm, **{"control": NO_CONTROL, **values}))
     return row if pd.notna(row.get("value")) else {}
 
 
 def before_row(results: Results, arm: str, probe: str, measure: str = "efficacy") -> Row:
     """What the untouched model does: the same for every editor, by the probe's own side if asked
     from there."""
-    rows = pick(results.table("cross_side"), arm=arm, probe=probe, measure=measure, moment="pre")
+    of = {"control": NO_CONTROL, "measure": measure, "moment": "pre"}
+    rows = pick(results.table("cross_side"), arm=arm, probe=probe, **of)
     if rows.empty:
         return {}
     known = rows[rows["value"].notna()]

@@ -9,14 +9,18 @@ from coemerge.report.findings import share
 from coemerge.report.markup import Html, element, folded, join, lines, number, points, table
 from coemerge.report.plotting import arm_label
 from coemerge.report.published import PUBLISHED_SIDES
-from coemerge.report.results import Results, Row
+from coemerge.report.results import Results, Row, pick
 from coemerge.report.side_rows import (
     ALL,
+    CONTROLS,
     EDITORS,
     MEASURES,
+    NO_CONTROL,
+    OTHER,
     PROBES,
     SIDES,
     arms_of,
+    cross_row,
 )
 
 _MEAN = "mean"  # harmonic, of the entity and the relation probe
@@ -40,7 +44,8 @@ def cross_tables(results: Results) -> Html:
         return Html("")
     note = (
         "Share of prompts on which the wanted answer is the likelier of the two (specificity: on "
-        "which the old one stays so), mean over facts with 95 % interval; changes are paired by "
+        "which the old one stays so; other facts of the subject: on which their answer stays the "
+        "likeliest of all), mean over facts with 95 % interval; changes are paired by "
         "fact. Published: GPT-2 XL on facts from CounterFact, one value without interval; what "
         "the untouched model gives there is not published with it."
     )
@@ -51,7 +56,8 @@ def cross_tables(results: Results) -> Html:
 def _values(results: Results) -> Values:
     """Rows of ``cross_side`` and, with ``mean`` for their probe, of ``side_means``, by arm, editor,
     edited side, probe, measure and moment; undefined ones left out."""
-    cross, means = results.table("cross_side"), results.table("side_means").assign(probe=_MEAN)
+    cross = pick(results.table("cross_side"), control=NO_CONTROL)
+    means = results.table("side_means").assign(probe=_MEAN)
     rows = [*cross.to_dict("records"), *means.to_dict("records")]
     known = [row for row in rows if pd.notna(row["value"]) and row["editor"] in EDITORS]
     return {tuple(str(row[name]) for name in _KEYS): row for row in known}
@@ -132,6 +138,43 @@ def _not_measured() -> Iterable[tuple[object, ...]]:
                     cells += ["–", "–", published_text(editor, side, probe, measure)]
                 name = f"{editor.upper()} (not measured here)"
                 yield (name, SIDES[side], _LINES[probe], *cells, "–", "–", "–")
+
+
+def control_table(results: Results) -> Html:
+    """The edits themselves beside controls in their place, on the edited prompts of both sides;
+    empty without."""
+    frame = results.table("cross_side")
+    rows = [
+        line
+        for arm in arms_of(frame)
+        for editor in EDITORS
+        for side in SIDES
+        for probe in (side, OTHER[side])
+        if (line := _controlled(results, arm, editor, side, probe))
+    ]
+    header = ["Facts", "Editor", "Edited", "Asked: wanted answer", "Before", "Under the edit"]
+    told = table([*header, *[f"Under the {name}" for name in CONTROLS.values()], "Facts"], rows)
+    note = (
+        "In place of a fact's edit: that of another fact of its relation, or the same one with "
+        "what it writes turned in a random direction, read at the same tokens and as large. What "
+        "these bring on a side is not the fact's."
+    )
+    title = "Other edits in place of the fact's"
+    return folded(title, join([element("p", element("small", note)), told])) if rows else told
+
+
+def _controlled(
+    results: Results, arm: str, editor: str, side: str, probe: str
+) -> tuple[object, ...] | None:
+    of = {"editor": editor, "edit_side": side, "probe": probe, "measure": "efficacy"}
+    pre, post = (cross_row(results, arm, moment=moment, **of) for moment in ("pre", "post"))
+    others = [cross_row(results, arm, moment="post", control=name, **of) for name in CONTROLS]
+    if not any(others):
+        return None
+    counted = _counts([row for row in (pre, post, *others) if row])
+    told = [share(row) for row in (pre, post, *others)]
+    facts = "all" if arm == ALL else arm_label(arm, " ")
+    return facts, EDITORS[editor].label, SIDES[side], _LINES[probe], *told, counted
 
 
 def _capital(text: str) -> str:

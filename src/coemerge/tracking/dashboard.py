@@ -202,11 +202,14 @@ def _reasoning(tasks: Names, arms: Names) -> ws.Section:
 
 
 def _sides(tasks: Names, arms: Names) -> ws.Section:
-    transfer = [
-        names.entity_relation("transfer", f"{editor}_{side}_to_{probe}")
-        for editor in EDITORS
-        for side, probe in permutations(SIDES)
-    ]
+    transfer, net = (
+        [
+            names.entity_relation(group, f"{editor}_{side}_to_{probe}")
+            for editor in EDITORS
+            for side, probe in permutations(SIDES)
+        ]
+        for group in ("transfer", "net_transfer")
+    )
     success = [
         _at_the_end(
             f"Efficacy of {side} edits {words}, by editor and probe",
@@ -225,6 +228,7 @@ def _sides(tasks: Names, arms: Names) -> ws.Section:
         "Two sides (analyses)",
         [
             wr.BarPlot(title="Transfer of edits to the other side", metrics=list(transfer)),
+            wr.BarPlot(title="Transfer to the other side, net of damage", metrics=list(net)),
             *success,
             wr.BarPlot(
                 title="Lost of the answer's probability, by what gets noise", metrics=list(noise)

@@ -11,16 +11,17 @@ _CONTRAST = "relation - subject"  # what is paired, and negative at times
 
 
 def entity_relation_metrics(tables: Mapping[str, Rows]) -> dict[str, float]:
-    """Transfer to the other side and efficacy under edits of all arms, by editor, edited side and
-    probe; total effects; attention's share at the last corrupted token. Tables that were not made
-    may be missing; what is not defined is left out."""
+    """Transfer to the other side, as it is and net of damage, and efficacy under edits of all arms,
+    by editor, edited side and probe; total effects; attention's share at the last corrupted token.
+    Tables that were not made may be missing; what is not defined is left out."""
     found = {}
     for row in tables.get("side_transfer", ()):
         if (row["arm"], row["measure"]) == ("all", "efficacy") and row["edit_side"] != row["probe"]:
             name = f"{row['editor']}_{row['edit_side']}_to_{row['probe']}"
             found[entity_relation("transfer", name)] = row["index"]
+            found[entity_relation("net_transfer", name)] = row["net"]
     for row in tables.get("cross_side", ()):
-        chosen = (row["arm"], row["measure"]) == ("all", "efficacy")
+        chosen = (row["arm"], row["measure"], row["control"]) == ("all", "efficacy", "none")
         if chosen and row["moment"] in ("pre", "post"):
             name = f"{row['editor']}_{row['edit_side']}_on_{row['probe']}"
             found[entity_relation(row["moment"], name)] = row["value"]

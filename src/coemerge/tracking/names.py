@@ -48,8 +48,8 @@ def query_localization(group: str, name: str) -> str:
 
 
 def entity_relation(group: str, name: str) -> str:
-    """Of the study of two sides: ``group`` is transfer, pre, post, total_effect or attention_share;
-    ``name`` an editor with its edited side and the probe, or what got noise."""
+    """Of the study of two sides: ``group`` is transfer, net_transfer, pre, post, total_effect or
+    attention_share; ``name`` an editor with its edited side and the probe, or what got noise."""
     return f"entity_relation/{group}/{name}"
 
 

@@ -13,6 +13,7 @@ _NAMES = {"rome": "ROME", "memit": "MEMIT", "ft": "FT", "ft_l": "FT-L", "kn": "K
 _MOMENTS = {"post": "under the edit", "pre": "before it"}
 _KINDS = {"resid": "residual", "mlp": "MLP outputs", "attn": "attention outputs"}
 _SITES = {"subject": "last_subject", "relation": "last_corrupted"}  # the last corrupted token
+_LAST = "last"  # the token at which the answer is predicted
 _SETTINGS = {"bare": "bare prompts", "prefixed": "behind neutral words"}
 
 
@@ -31,6 +32,7 @@ def summary_rows(
         *({**row, "n_total": n_total} for row in edits),
         *_totals(tables.get("tracing_totals", []), several),
         *_effects(tables, config, several),
+        *_peaks(tables, config, several),
     ]
     return [{**row, "seeds": seeds, "source": source} for row in rows]
 
@@ -59,26 +61,35 @@ def _means(means: Rows, config: EntityRelationConfig, several: bool) -> Rows:
 def _transfer(transfer: Rows, config: EntityRelationConfig, several: bool) -> Rows:
     """To the other side, of all arms together and of each."""
     arms = sorted({row["arm"] for row in transfer} - {ALL})
-    rows = []
-    for arm in (ALL, *arms):
-        for editor in config.editors:
-            for side, probe in zip(SIDES, reversed(SIDES), strict=True):
-                for measure in MEASURES:
-                    of = {"editor": editor, "edit_side": side, "measure": measure}
-                    found = find(transfer, arm=arm, probe=probe, **of)
-                    facts = "facts of all arms" if arm == ALL else f"facts of arm {arm}"
-                    rows.append(
-                        {
-                            "id": "P2-a",
-                            "name": f"transfer/{measure}/{editor}/{side}"
-                            + ("" if arm == ALL else f"/{arm}"),
-                            "unit": "index",
-                            "quantity": f"{_NAMES[editor]}, {side} edit: transfer index (TI) on "
-                            f"the {probe} probe, {measure}, {facts}",
-                            **estimate(found, "index", several),
-                        }
-                    )
-    return rows
+    return [
+        _index(transfer, arm, editor, side, measure, net, several)
+        for arm in (ALL, *arms)
+        for editor in config.editors
+        for side in SIDES
+        for measure in MEASURES
+        for net in (False, True)
+    ]
+
+
+def _index(
+    transfer: Rows, arm: str, editor: str, side: str, measure: str, net: bool, several: bool
+) -> dict[str, Any]:
+    """Transfer to the other side; ``net``: beyond damage."""
+    (probe,) = set(SIDES) - {side}
+    of = {"editor": editor, "edit_side": side, "probe": probe, "measure": measure}
+    found = find(transfer, arm=arm, **of)
+    beyond = {"net": found.get("net"), "low": found.get("net_low"), "high": found.get("net_high")}
+    facts = "facts of all arms" if arm == ALL else f"facts of arm {arm}"
+    return {
+        "id": "P2-a",
+        "name": f"{'net' if net else 'transfer'}/{measure}/{editor}/{side}"
+        + ("" if arm == ALL else f"/{arm}"),
+        "unit": "index",
+        "quantity": f"{_NAMES[editor]}, {side} edit: transfer index (TI){' net of damage' * net} "
+        f"on the {probe} probe, {measure}, {facts}",
+        **estimate({**found, **beyond} if net and found else found, "net" if net else "index",
+                   several),
+    }  # fmt: skip
 
 
 def _totals(totals: Rows, several: bool) -> Rows:
@@ -116,6 +127,33 @@ def _effects(tables: dict[str, Rows], config: EntityRelationConfig, several: boo
                     "name": f"effect/{kind}" + ("" if corrupt == "subject" else f"/{corrupt}"),
                     "quantity": f"average indirect effect (AIE) of restored {words} at the last "
                     f"{corrupt} token, noise on {corrupt}{layer}",
+                    **estimate(row, "aie", several),
+                    "n_total": total.get("n_total"),
+                }
+            )
+    return rows
+
+
+def _peaks(tables: dict[str, Rows], config: EntityRelationConfig, several: bool) -> Rows:
+    """The highest effect of each kind before the last token, at whatever role it is; roles of
+    fewer than half of the prompts are left out, as they are of other prompts."""
+    rows = []
+    for corrupt in _SITES:
+        if corrupt != "subject" and corrupt not in config.corruptions:
+            continue
+        effects = [row for row in tables.get("tracing_effects", []) if row["corrupt"] == corrupt]
+        total = find(tables.get("tracing_totals", []), setting="bare", corrupt=corrupt)
+        for kind, words in _KINDS.items():
+            own = [row for row in effects if row["kind"] == kind]
+            half = max((row["n"] for row in own), default=0) / 2
+            row = _highest([r for r in own if r["role"] != _LAST and r["n"] >= half])
+            where = f": {row['role'].replace('_', ' ')}, layer {row['layer']}" if row else ""
+            rows.append(
+                {
+                    "id": "P2-b",
+                    "name": f"peak/{kind}" + ("" if corrupt == "subject" else f"/{corrupt}"),
+                    "quantity": f"highest average indirect effect (AIE) of restored {words} before "
+                    f"the last token, noise on {corrupt}{where}",
                     **estimate(row, "aie", several),
                     "n_total": total.get("n_total"),
                 }
