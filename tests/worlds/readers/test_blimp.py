@@ -1,5 +1,6 @@
 """BLiMP: whatever two sentences there are, the parts of a pair give them back."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,3 +49,25 @@ def test_a_span_of_two_words_is_one_answer(tmp_path):
     found = split(tmp_path, "Every dog has been running.", "Every dog have being running.")
     parts = (found.prefix, found.good, found.bad, found.suffix)
     assert parts == ("Every dog", "has been", "have being", "running.")
+
+
+@pytest.mark.parametrize(
+    ("paradigm", "good", "bad", "cue"),
+    [
+        (
+            "determiner_noun_agreement_1",
+            "That man saw these dogs",
+            "That man saw these dog",
+            "these",
+        ),
+        ("anaphor_gender_agreement", "Ann has seen herself", "Ann has seen himself", "Ann"),
+        ("anaphor_gender_agreement", "A lot of girls met her", "A lot of girls met him", "girls"),
+        ("regular_plural_subject_verb_agreement_1", "Most men sing", "Most men sings", "men"),
+        ("some_island_1", "Who did men see", "Who did men saw", ""),
+        ("determiner_noun_agreement_2", "Men saw this dog", "Men saw these dog", ""),
+    ],
+)
+def test_the_deciding_word_is_told_in_the_paradigms_studied(tmp_path, paradigm, good, bad, cue):
+    line = pair(good, bad, UID=paradigm)
+    (found,) = read(write_lines(tmp_path / "pairs.jsonl", line)).pairs
+    assert found.cue == cue
