@@ -252,9 +252,9 @@ def test_controls_stand_beside_the_edit_and_are_judged_by_intervals(bounds: Boun
     of = {"control": "mismatched", "moment": "post", "arm": "both_sides"}
     told = controls_say(changed("cross_side", "value", bounds, **of), "both_sides")
 
-    start = "entity edits asked from the relation side, ROME 42.6 % [38.6, 46.6], edit of another"
+    start = "entity edits asked from the relation side: ROME 42.6 % [38.6, 46.6] (edit of another"
     assert start in told
-    assert words in told.split(", edit turned in a random direction 4.0 % [0.0, 8.0] (surely")[0]
+    assert words in told.split("; edit turned in a random direction 4.0 % [0.0, 8.0], surely")[0]
     assert "KN" not in told
 
 

@@ -77,21 +77,21 @@ def controls_say(results: Results, arm: str) -> str:
             if takes(results, arm, editor, side) and (part := _beside(results, arm, editor, side))
         ]
         if found:
-            told.append(f"{SIDES[side]}s asked from the {OTHER[side]} side, {'; '.join(found)}")
+            told.append(f"{SIDES[side]}s asked from the {OTHER[side]} side: {', '.join(found)}")
     if not told:
         return ""
-    return f"Success under an edit of the fact and under others in its place: {'. '.join(told)}."
+    return f"Success under an edit of the fact and under others in its place, for {'; for '.join(told)}."
 
 
 def _beside(results: Results, arm: str, editor: str, side: str) -> str:
     of = {"editor": editor, "edit_side": side, "probe": OTHER[side], "measure": "efficacy"}
     own = cross_row(results, arm, moment="post", **of)
     others = [
-        f"{name} {share(row)} ({_less(row, own)})"
+        f"{name} {share(row)}, {_less(row, own)}"
         for control, name in CONTROLS.items()
         if own and (row := cross_row(results, arm, moment="post", control=control, **of))
     ]
-    return f"{EDITORS[editor].label} {share(own)}, {', '.join(others)}" if others else ""
+    return f"{EDITORS[editor].label} {share(own)} ({'; '.join(others)})" if others else ""
 
 
 def _less(row: Row, own: Row) -> str:
