@@ -129,7 +129,7 @@ def test_every_metric_it_draws_is_logged(
 def test_it_draws_whatever_those_studies_log(workspace: ws.Workspace, studies_log: Logged):
     logged = {key for key in studies_log.keys if "/" in key}
 
-    assert len(logged) == 4 + 5 + 2 * 6 + 2 + 2 * 4 * 2 + (5 * 2 + 2 * 5 * 2 * 3 + 6 + 3)
+    assert len(logged) == 4 + 5 + 2 * 6 + 2 + 2 * 4 * 2 + (2 * 5 * 2 + 2 * 5 * 2 * 5 + 6 + 3)
     assert logged - metric_keys(workspace) == set()
 
 

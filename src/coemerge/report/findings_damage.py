@@ -80,7 +80,8 @@ def controls_say(results: Results, arm: str) -> str:
             told.append(f"{SIDES[side]}s asked from the {OTHER[side]} side: {', '.join(found)}")
     if not told:
         return ""
-    return f"Success under an edit of the fact and under others in its place, for {'; for '.join(told)}."
+    sides = "; for ".join(told)
+    return f"Success under an edit of the fact and under others in its place, for {sides}."
 
 
 def _beside(results: Results, arm: str, editor: str, side: str) -> str:

@@ -24,7 +24,7 @@ UPDATED = (*EDITED, "rome", "memit")
 MASKS = ("own", "route", "other_mean", "other_worst")  # whose units are ablated while reasoning
 EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
 SIDES = ("entity", "relation")
-PROBES = (*SIDES, "removal")
+PROBES = (*SIDES, "removal", "entity_third", "relation_third")
 CORRUPTED = ("subject", "relation", "both")
 NOISE = (
     *(f"bare_{name}" for name in CORRUPTED),
