@@ -17,8 +17,9 @@ from coemerge.prompts.edit_prompts import SAME_TARGETS, EncodedEdits, encode_edi
 from coemerge.prompts.encoding import Encoder
 from coemerge.studies.entity_relation.cases import (
     ENTITY,
-    PROBES,
+    ENTITY_THIRD,
     RELATION,
+    RELATION_THIRD,
     REMOVAL,
     SIDES,
     Cases,
@@ -192,7 +193,8 @@ def test_at_most_so_many_prompts_are_asked(cases_of):
 def test_requests_and_trials_are_what_editors_and_scores_take(cases_of, model):
     cases = cases_of(*RECORDS).studied
     check_requests(model, [request for case in cases for request in case.requests.values()])
-    for probe in PROBES:
+    assert not {ENTITY_THIRD, RELATION_THIRD} & set(cases[0].trials)  # records name no third object
+    for probe in (*SIDES, REMOVAL):
         scores = trial_scores(model, [case.trials[probe] for case in cases], None)
         assert np.isfinite(scores.es).all()
         assert np.isfinite(scores.ps).all()
