@@ -24,7 +24,9 @@ WHOLE = MinimalPair("det_2", "", "Some girls see", "this", "these", "old dog.", 
 def encoder(request) -> Encoder:
     """Words of these sentences are one token each; any other word is several."""
     words = "Some girls girl see sees this these old dog dogs himself herself today near . :"
-    return Encoder(make_tokenizer([words, f" {words}", "this", "these"] * 50 + SENTENCES, request.param))
+    return Encoder(
+        make_tokenizer([words, f" {words}", "this", "these"] * 50 + SENTENCES, request.param)
+    )
 
 
 def agreement(**changes: object) -> MinimalPair:
