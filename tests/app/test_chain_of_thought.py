@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from coemerge.app import chain_of_thought as study
+from coemerge.app import studies
 from coemerge.app.analysis import Analysis, Series
 from coemerge.app.sources import Source
 from coemerge.lm.series import Member
@@ -35,7 +36,7 @@ def written(analysis: Analysis, monkeypatch) -> Path:
     monkeypatch.setattr(study, "open_source", lambda series, *_: source_of(series))
     made = effects()[table_schema("cot_effects").names]
     monkeypatch.setattr(study, "_effects", lambda *_: made)
-    monkeypatch.setattr(study, "report", lambda _: None)
+    monkeypatch.setattr(studies, "report", lambda _: None)
     study.chain_of_thought(analysis)
     return analysis.out / "results" / "chain_of_thought"
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from coemerge.studies.entity_relation.cases import ENTITY, ENTITY_THIRD, RELATION, SAME_SUBJECT
-from coemerge.studies.entity_relation.judging import _turned
+from coemerge.studies.entity_relation.judging import turned
 from coemerge.studies.entity_relation.transfer import net_index, side_transfer
 from tests.interventions.models import logits_of
 from tests.studies.planted_sides import BOLD, LAYER, config, judge, model, some_cases
@@ -93,8 +93,8 @@ def test_a_turned_edit_has_the_same_keys_and_the_same_size():
     for editor in ("rome", "ft"):
         edit = of.edit(editor, ENTITY, LAYER, BOLD[editor])[0].edit
         turn, _ = torch.linalg.qr(torch.randn(32, 32, generator=torch.Generator().manual_seed(1)))
-        turned = _turned(edit, turn)
-        before, after = (e.deltas[LAYER].left @ e.deltas[LAYER].right.T for e in (edit, turned))
+        both = edit, turned(edit, turn)
+        before, after = (e.deltas[LAYER].left @ e.deltas[LAYER].right.T for e in both)
         assert float(after.norm()) == pytest.approx(float(before.norm()), rel=1e-5)
         assert torch.allclose(after.norm(dim=0), before.norm(dim=0), rtol=1e-3, atol=1e-6)
         assert not torch.allclose(after, before, atol=1e-3)
@@ -105,5 +105,5 @@ def test_random_controls_seldom_succeed_where_edits_do():
     outcomes = of.edit("rome", ENTITY, LAYER, BOLD["rome"])
     frame = of.side_edits(ENTITY, outcomes)
     edited = rows(frame, probe=ENTITY, control="none", measure="efficacy")["post"].mean()
-    turned = rows(frame, probe=ENTITY, control="random")["post"].mean()
-    assert edited > turned
+    by_chance = rows(frame, probe=ENTITY, control="random")["post"].mean()
+    assert edited > by_chance

@@ -7,8 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from coemerge.app.analysis import Analysis
 from coemerge.app.sources import Source, open_source
-from coemerge.app.studies import report
-from coemerge.app.study_results import tell, track, write_results
+from coemerge.app.studies import publish
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -36,11 +35,9 @@ def chain_of_thought(analysis: Analysis) -> None:
     tables = {"cot_effects": effects.to_dict("records"), "cot_drops": cot_drops(effects, config)}
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, [source.seed for source in sources], names)
-    write_results(analysis, STUDY, sources, tables, summary)
     times = {"answers": asked - started, "study": time.perf_counter() - asked}
-    tell(summary, analysis.out / "results" / STUDY, times)
-    report(analysis)
-    track(analysis, STUDY, sources, chain_of_thought_metrics(tables))
+    metrics = chain_of_thought_metrics(tables)
+    publish(analysis, STUDY, sources, tables, summary, metrics, times)
 
 
 def _effects(

@@ -10,16 +10,8 @@ import pandas as pd
 from transformers import PreTrainedTokenizerFast
 
 from coemerge.app.analysis import Analysis
-from coemerge.app.sources import (
-    Source,
-    check_architecture,
-    check_facts,
-    check_seeds,
-    member_at,
-    open_questions,
-)
-from coemerge.app.studies import report
-from coemerge.app.study_results import tell, track, write_results
+from coemerge.app.sources import Source, members_at, open_questions
+from coemerge.app.studies import publish
 from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
@@ -46,23 +38,16 @@ def entity_relation(analysis: Analysis) -> None:
     config = EntityRelationConfig(**analysis.settings)
     started = time.perf_counter()
     sources = [open_questions(s, 1, config.tasks) for s in analysis.series]
-    check_seeds(sources)
-    for source in sources:
-        check_facts(source, config.facts)
-    members = [member_at(source, config.checkpoint) for source in sources]
-    for member in members:
-        check_architecture(member.directory)
+    members = members_at(sources, config.facts, config.checkpoint)
     device = detect_machine(analysis.device).accelerator
     runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
     studied = time.perf_counter()
     tables = entity_relation_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, config, [source.seed for source in sources], names)
-    write_results(analysis, STUDY, sources, tables, summary)
     times = {"models": studied - started, "tables": time.perf_counter() - studied}
-    tell(summary, analysis.out / "results" / STUDY, times)
-    report(analysis)
-    track(analysis, STUDY, sources, entity_relation_metrics(tables))
+    metrics = entity_relation_metrics(tables)
+    publish(analysis, STUDY, sources, tables, summary, metrics, times)
 
 
 def _studied(source: Source, member: Member, config: EntityRelationConfig, device: str) -> Studied:

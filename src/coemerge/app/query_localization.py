@@ -9,16 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from coemerge.app.analysis import Analysis
-from coemerge.app.sources import (
-    Source,
-    check_architecture,
-    check_facts,
-    check_seeds,
-    member_at,
-    open_questions,
-)
-from coemerge.app.studies import report
-from coemerge.app.study_results import tell, track, write_results
+from coemerge.app.sources import Source, members_at, open_questions
+from coemerge.app.studies import publish
 from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
@@ -40,23 +32,16 @@ def query_localization(analysis: Analysis) -> None:
     config = QueryLocalizationConfig(**analysis.settings)
     started = time.perf_counter()
     sources = [open_questions(s, config.k, config.tasks) for s in analysis.series]
-    check_seeds(sources)
-    for source in sources:
-        check_facts(source, config.facts)
-    members = [member_at(source, config.checkpoint) for source in sources]
-    for member in members:
-        check_architecture(member.directory)
+    members = members_at(sources, config.facts, config.checkpoint)
     device = detect_machine(analysis.device).accelerator
     runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
     studied = time.perf_counter()
     tables = query_localization_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, config, [source.seed for source in sources], names)
-    write_results(analysis, STUDY, sources, tables, summary)
     times = {"models": studied - started, "edits and tables": time.perf_counter() - studied}
-    tell(summary, analysis.out / "results" / STUDY, times)
-    report(analysis)
-    track(analysis, STUDY, sources, query_localization_metrics(tables, config.threshold))
+    metrics = query_localization_metrics(tables, config.threshold)
+    publish(analysis, STUDY, sources, tables, summary, metrics, times)
 
 
 def _studied(

@@ -156,6 +156,21 @@ def check_architecture(checkpoint: Path) -> None:
         )
 
 
+def members_at(
+    sources: list[Source], facts: Sequence[str] | None, step: int | None
+) -> list[Member]:
+    """Of each source the checkpoint of a step, None for the last, for studies that intervene on
+    ``facts``. Raises ValueError, before weights are read, for sources of one seed, facts or steps
+    that there are not, and architectures that interventions do not know."""
+    check_seeds(sources)
+    for source in sources:
+        check_facts(source, facts)
+    members = [member_at(source, step) for source in sources]
+    for member in members:
+        check_architecture(member.directory)
+    return members
+
+
 def member_at(source: Source, step: int | None) -> Member:
     """The checkpoint of a step, None for the last. Raises ValueError naming the nearest."""
     members = source.series.members

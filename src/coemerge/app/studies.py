@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -43,6 +44,23 @@ def report(analysis: Analysis) -> None:
     others = [path for path in analysis.directories[1:] if analysis.out == analysis.directories[0]]
     page = write_report(analysis.out, analysis.out / "report", others)
     sys.stdout.write(f"report       {page}\n")
+
+
+def publish(
+    analysis: Analysis,
+    study: str,
+    sources: list[Source],
+    tables: dict[str, Rows],
+    summary: Rows,
+    metrics: Mapping[str, float],
+    times: dict[str, float],
+    note: str = "",
+) -> None:
+    """What a study ends with: results on disk, a word on them, the page, and its W&B run."""
+    write_results(analysis, study, sources, tables, summary)
+    tell(summary, analysis.out / "results" / study, times, note)
+    report(analysis)
+    track(analysis, study, sources, metrics)
 
 
 def co_emergence(analysis: Analysis) -> None:

@@ -5,16 +5,8 @@ import time
 import numpy as np
 
 from coemerge.app.analysis import Analysis
-from coemerge.app.sources import (
-    Source,
-    check_architecture,
-    check_facts,
-    check_seeds,
-    member_at,
-    open_source,
-)
-from coemerge.app.studies import report
-from coemerge.app.study_results import tell, track, write_results
+from coemerge.app.sources import Source, members_at, open_source
+from coemerge.app.studies import publish
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -35,26 +27,20 @@ def task_localization(analysis: Analysis) -> None:
     config = TaskLocalizationConfig(**analysis.settings)
     started = time.perf_counter()
     sources = [open_source(s, 2, config.tasks) for s in analysis.series]
-    check_seeds(sources)
+    members = members_at(sources, config.facts, config.checkpoint)
     for source in sources:
-        check_facts(source, config.facts)
         _candidates(source, config)
-    members = [member_at(source, config.checkpoint) for source in sources]
-    for member in members:
-        check_architecture(member.directory)
     device = detect_machine(analysis.device).accelerator
     runs = [_localized(s, m, config, device) for s, m in zip(sources, members, strict=True)]
     trained = time.perf_counter()
     tables = task_localization_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)
     summary = summary_rows(tables, [source.seed for source in sources], names)
-    write_results(analysis, STUDY, sources, tables, summary)
     times = {"masks": trained - started, "tables": time.perf_counter() - trained}
     cost = np.array([row["wall_s"] for row in tables["masks"]])
     note = f"; {len(cost)} masks, {cost.mean():.1f} s of training each"
-    tell(summary, analysis.out / "results" / STUDY, times, note)
-    report(analysis)
-    track(analysis, STUDY, sources, localization_metrics(tables, config.mask_config.reference))
+    metrics = localization_metrics(tables, config.mask_config.reference)
+    publish(analysis, STUDY, sources, tables, summary, metrics, times, note)
 
 
 def _localized(

@@ -16,7 +16,7 @@ from torch import nn
 from coemerge.editing.counterfact_scores import CounterfactTrial
 from coemerge.editing.requests import Goal, Ids, Request
 from coemerge.localization.prompts import stable_seed
-from coemerge.prompts.pairs import Pairing
+from coemerge.prompts.pairs import Pairing, with_object
 from coemerge.prompts.tasks import NAMING
 from coemerge.scoring.forward import answers_right
 from coemerge.studies.entity_relation.cases import (
@@ -80,7 +80,10 @@ class _Maker:
         self._entity = _prompts(prompts, config.task, variant=0)
         unrelated = _prompts(prompts, NAMING, variant=1)
         self._none = next((list(of[0].answer) for of in unrelated.values()), [])
-        self._pairs = _prompts(prompts, NAMING, variant=0) if self._none else {}
+        named = _prompts(prompts, NAMING, variant=0) if self._none else {}
+        pairs = {fact: of for fact, of in named.items() if fact in self._facts}
+        self._pairs = {fact: of for fact, of in pairs.items() if self._is_clear(fact, of)}
+        self._unclear = pairs.keys() - self._pairs
         self._alike = _groups(self._facts, "relation", "object")
         self._of_relation = _groups(self._facts, "relation")
         self._of_subject = _groups(self._facts, "subject")
@@ -120,7 +123,7 @@ class _Maker:
         """Of each fact: studied, or why not."""
         sides = {ENTITY: facts["entity"].isna() | (facts["entity"] > 0)}
         sides[RELATION] = facts["relation_side"] > 0
-        unclear, unrelated = self._before(facts["fact_id"])
+        unrelated = self._unrelated_before(facts["fact_id"])
         known = np.ones(len(facts), bool)
         if self._config.only_known:
             for side, shown in sides.items():
@@ -130,7 +133,7 @@ class _Maker:
             [
                 ~facts["fact_id"].isin(self._entity),
                 ~facts["fact_id"].isin(self._new),
-                facts["fact_id"].isin(unclear),
+                facts["fact_id"].isin(self._unclear),
                 ~known,
             ],
             [
@@ -143,19 +146,23 @@ class _Maker:
         )
         return pd.Series(reason, facts.index)
 
-    def _before(self, facts: Iterable[str]) -> tuple[set[str], set[str]]:
-        """(facts whose pair cannot be asked about another object, facts whose subject is said to be
-        unrelated with its new one)."""
-        unclear, asked = set(), {}
-        for fact in facts:
-            if fact in self._new and fact in self._pairs:
-                try:
-                    (asked[fact],) = self._paired([(fact, self._pairs[fact][0], self._new[fact])])
-                    self._all_paired(fact, self._new[fact])
-                except ValueError:
-                    unclear.add(fact)
-        as_none = {fact: replace(prompt, answer=self._none) for fact, prompt in asked.items()}
-        return unclear, self._answered(as_none)
+    def _is_clear(self, fact: str, prompts: Sequence[_Prompt]) -> bool:
+        """Whether another object can stand in the place of the fact's own, in every wording."""
+        named = self._facts[fact]
+        try:
+            for prompt in prompts:
+                with_object(prompt.text, named["subject"], named["object"], named["object"])
+        except ValueError:
+            return False
+        return True
+
+    def _unrelated_before(self, facts: Iterable[str]) -> set[str]:
+        """Facts whose subject is said to be unrelated with its new object."""
+        asked = [fact for fact in facts if fact in self._new and fact in self._pairs]
+        pairs = self._paired([(fact, self._pairs[fact][0], self._new[fact]) for fact in asked])
+        return self._answered(
+            {f: replace(p, answer=self._none) for f, p in zip(asked, pairs, strict=True)}
+        )
 
     def case(self, row: Mapping[str, str]) -> Case:
         fact = row["fact_id"]

@@ -60,7 +60,8 @@ class Judge:
         edits = [outcome.edit for outcome in outcomes]
         frames = [self._compared(probe, cases, edits) for probe in PROBES]
         stay = pd.DataFrame({**_names(cases), "probe": SAME_SUBJECT, "measure": "specificity"})
-        stay["pre"], stay["post"] = self._stay(cases, None), self._stay(cases, edits)
+        stay["pre"] = [self._stay_before[case.fact_id] for case in cases]
+        stay["post"] = self._stay(cases, edits)
         frames.append(stay.dropna(subset=["pre"]))
         controls = self._mismatched(side, edits), self._turned(side, edits)
         return pd.concat([*[f.assign(control="none") for f in frames], *controls]).assign(
@@ -85,7 +86,7 @@ class Judge:
         d_model = ModuleMap(self.editors.model).d_model
         generator = torch.Generator().manual_seed(self.editors.config.seed)
         turn, _ = torch.linalg.qr(torch.randn(d_model, d_model, generator=generator))
-        return self._rewrites(self.of_side(side), [_turned(e, turn) for e in edits], "random")
+        return self._rewrites(self.of_side(side), [turned(e, turn) for e in edits], "random")
 
     def _rewrites(self, cases: Sequence[Case], edits: Sequence[Edit], control: str) -> pd.DataFrame:
         """Of the edited prompts of both sides alone."""
@@ -108,6 +109,12 @@ class Judge:
         """By probe, all cases under the untouched model."""
         of_probe = {p: [case for case in self.cases if p in case.trials] for p in PROBES}
         return {probe: self._scores(probe, cases, None) for probe, cases in of_probe.items()}
+
+    @cached_property
+    def _stay_before(self) -> dict[str, float]:
+        """The same of the subject's other facts, by fact."""
+        names = [case.fact_id for case in self.cases]
+        return dict(zip(names, self._stay(self.cases, None), strict=True))
 
     def _stay(self, cases: Sequence[Case], edits: Sequence[Edit] | None) -> np.ndarray:
         """Of each case, the share of its subject's other facts that are answered right, [E]; NaN
@@ -183,7 +190,8 @@ def _names(cases: Sequence[Case]) -> dict[str, list[str]]:
     return {name: [getattr(case, name) for case in cases] for name in _KEYS[:3]}
 
 
-def _turned(edit: Edit, turn: Tensor) -> Edit:
+def turned(edit: Edit, turn: Tensor) -> Edit:
+    """The edit with what it writes multiplied by ``turn`` [d,d]; what it erases stays erased."""
     deltas = {
         layer: LowRank(turn.to(delta.left) @ delta.left, delta.right)
         for layer, delta in edit.deltas.items()

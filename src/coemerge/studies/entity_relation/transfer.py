@@ -42,10 +42,10 @@ def cross_side(edits: pd.DataFrame, config: EntityRelationConfig) -> Rows:
 
 def side_means(edits: pd.DataFrame, config: EntityRelationConfig) -> Rows:
     """``SideMeansRecord``: facts that both probes are defined for."""
-    edits, rows = edits[edits["control"] == "none"], []
+    edits, rows = with_all(edits[edits["control"] == "none"]), []
+    cell = ["arm", "editor", "edit_side", "measure"]
     for moment in ("pre", "post"):
-        cell = ["arm", "editor", "edit_side", "measure"]
-        for key, sides in _by_probe(with_all(edits), cell, moment):
+        for key, sides in _by_probe(edits, cell, moment):
             value, low, high, _ = hierarchical_sums(
                 _tables(sides, [ENTITY, RELATION]), _harmonic_mean, config.seed,
                 config.bootstrap_draws,
