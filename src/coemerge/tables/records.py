@@ -12,6 +12,7 @@ from coemerge.tables import dynamics_records as dynamics
 from coemerge.tables.agreement_records import CooccurrenceRecord, MinimalPairRecord
 from coemerge.tables.columns import column
 from coemerge.tables.entity_relation_records import ENTITY_RELATION_RECORDS
+from coemerge.tables.knowledge_neurons_records import KNOWLEDGE_NEURONS_RECORDS
 from coemerge.tables.localization_records import LOCALIZATION_RECORDS
 from coemerge.tables.query_localization_records import QUERY_LOCALIZATION_RECORDS
 
@@ -200,6 +201,7 @@ RECORDS: dict[str, type] = {
         *LOCALIZATION_RECORDS,
         *QUERY_LOCALIZATION_RECORDS,
         *ENTITY_RELATION_RECORDS,
+        *KNOWLEDGE_NEURONS_RECORDS,
     )
 }
 
