@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from torch import Tensor, nn
@@ -66,6 +67,20 @@ class Prompt:
     span: Span | None
     split: str
     wording: int = 0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """All prompts of a class: pairs of a phenomenon with the same class of good word, all facts of
+    a relation in all wordings. ``right`` bool [N]: answered right (see ``SkillsRecord``);
+    ``margin`` [N]: log p(good) - log p(bad), NaN for facts."""
+
+    kind: str
+    topic: str
+    name: str
+    prompts: tuple[Prompt, ...]
+    right: np.ndarray
+    margin: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
