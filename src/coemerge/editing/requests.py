@@ -2,7 +2,7 @@
 (methods 2.10)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,17 @@ class Request:
     @property
     def goals(self) -> list[Goal]:
         return [self.goal] if self.also is None else [self.goal, self.also]
+
+
+def at_first(request: Request) -> Request:
+    """With the key and the value of edits at the subject's first token, which stands for the whole
+    of it, in the neutral text too."""
+    goal, also = (
+        goal and replace(goal, subject=(goal.subject[0], goal.subject[0] + 1))
+        for goal in (request.goal, request.also)
+    )
+    assert goal is not None
+    return replace(request, goal=goal, also=also)
 
 
 def find_subject(ids: Ids, subject_ids: Ids) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
-from coemerge.editing.requests import Ids, Request
+from coemerge.editing.requests import Ids, Request, at_first
 
 ENTITY, RELATION, REMOVAL = "entity", "relation", "removal"
 ENTITY_THIRD, RELATION_THIRD = "entity_third", "relation_third"  # controls
@@ -48,17 +48,7 @@ class Case:
         """With the key and the value of edits at the subject's ``first`` or ``last`` token."""
         if token == "last":
             return self
-        return replace(self, requests={s: _at_first(r) for s, r in self.requests.items()})
-
-
-def _at_first(request: Request) -> Request:
-    """The subject's first token stands for it, in the neutral text too."""
-    goal, also = (
-        goal and replace(goal, subject=(goal.subject[0], goal.subject[0] + 1))
-        for goal in (request.goal, request.also)
-    )
-    assert goal is not None
-    return replace(request, goal=goal, also=also)
+        return replace(self, requests={s: at_first(r) for s, r in self.requests.items()})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the study asks: minimal pairs and facts as prompts of one form (methods 6.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,9 @@ class Subject:
     ``prompts``: ``tables.records.PromptRecord``, about ``facts``: columns fact_id, relation, arm,
     detail, subject, object, root_id, and ``documents``: how many showed each, NaN where nobody
     knows; both empty for a world of syntax alone. ``text``: documents for the second moment of
-    keys, none for C = I. ``opening``: the token that opens a document, if the prompts have one;
-    ``separator``: what stands between two statements; ``start``: what a text may begin with.
+    keys, none for C = I. ``decode``: tokens in words. ``opening``: the token that
+    opens a document, if the prompts have one; ``separator``: what stands between two statements;
+    ``start``: what a text may begin with.
     """
 
     model: nn.Module
@@ -44,6 +45,7 @@ class Subject:
     prompts: pa.Table
     facts: pd.DataFrame
     text: Sequence[Ids]
+    decode: Callable[[Ids], str]
     opening: int | None
     separator: Sequence[int]
     start: int
