@@ -17,8 +17,8 @@ from coemerge.editing.requests import Goal, Request
 from coemerge.interventions.edits import Edit
 from coemerge.studies.entity_relation.cases import ENTITY, RELATION, REMOVAL, Case
 from coemerge.studies.entity_relation.config import EntityRelationConfig
-from coemerge.studies.entity_relation.editors import Editors
 from coemerge.studies.entity_relation.judging import Judge
+from coemerge.studies.shared.editors import Editors
 from tests.interventions.models import logits_of, tokens
 
 D_VOCAB, N_LAYERS = 60, 4

@@ -13,7 +13,8 @@ import yaml
 from coemerge.editing.fine_tuning import FT, FT_L
 from coemerge.editing.value_config import MEMIT, ValueConfig
 from coemerge.localization.tracing_config import TracingConfig
-from coemerge.studies.entity_relation.config import EDITORS, KEYS, EntityRelationConfig
+from coemerge.studies.entity_relation.config import EDITORS, EntityRelationConfig
+from coemerge.studies.shared.grids import KEYS
 from tests.conftest import ROOT
 
 FILE = yaml.safe_load((ROOT / "conf" / "study" / "entity_relation.yaml").read_text())

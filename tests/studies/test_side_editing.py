@@ -31,12 +31,13 @@ from coemerge.studies.entity_relation.cases import (
     Case,
     Cases,
 )
-from coemerge.studies.entity_relation.config import EDITORS, EntityRelationConfig, Setting
-from coemerge.studies.entity_relation.editors import ANY_LAYER, Editors, memit_layers
+from coemerge.studies.entity_relation.config import EDITORS, EntityRelationConfig
 from coemerge.studies.entity_relation.judging import MEASURES, Judge
 from coemerge.studies.entity_relation.settings import tried_settings
 from coemerge.studies.entity_relation.study import Studied, Subject, study_model
 from coemerge.studies.entity_relation.tables import entity_relation_tables
+from coemerge.studies.shared.editors import ANY_LAYER, Editors, memit_layers
+from coemerge.studies.shared.grids import Setting
 from coemerge.studies.shared.split import split
 from coemerge.tables.entity_relation_records import ENTITY_RELATION_RECORDS
 from coemerge.tables.store import make_table
@@ -137,7 +138,7 @@ def test_kn_is_the_update_of_the_neurons_that_the_present_answer_is_due_to(side:
 
 
 def test_attributions_are_made_once_per_prompt_and_answer(monkeypatch: pytest.MonkeyPatch):
-    from coemerge.studies.entity_relation import editors
+    from coemerge.studies.shared import editors
 
     asked: list[int] = []
 

@@ -1,34 +1,30 @@
 """Settings of the study of the two sides of a fact; free of heavy imports."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from itertools import product
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.prompts.tasks import get_task
-from coemerge.studies.shared.settings import check_lists, check_pairs, check_whole_numbers
+from coemerge.studies.shared.grids import (
+    KEYS,
+    Grid,
+    check_edited_token,
+    check_editors,
+    check_tracing_keys,
+    combinations,
+)
+from coemerge.studies.shared.settings import (
+    check_lists,
+    check_pairs,
+    check_whole_numbers,
+    is_number,
+)
 
-EDITED_TOKENS = {"traced": ("last", "first"), "last": ("last",), "first": ("first",)}
-EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
-VALUE_KEYS = ("lr", "steps", "kl_weight", "weight_decay", "max_norm", "stop_loss")
-KEYS = {  # what a grid may name, by editor
-    "rome": VALUE_KEYS,
-    "memit": (*VALUE_KEYS, "weight"),
-    "ft": ("lr", "steps", "stop_loss"),
-    "ft_l": ("lr", "steps", "stop_loss", "max_change"),
-    "kn": ("tau", "erased", "written"),
-}
-_ABOVE_0 = {  # by editor, those of its keys that 0 makes no sense for
-    **dict.fromkeys(EDITORS, ("lr", "max_norm", "max_change", "weight")),
-    **dict.fromkeys(("ft", "ft_l"), ("lr", "max_change", "stop_loss")),
-}
+EDITORS = tuple(KEYS)
 # Outputs are held wherever a residual is restored: what matters need not be the last token.
 _TRACING = {"severed_positions": "all"}
-Setting = Mapping[str, Any]  # numbers
-Grid = Mapping[str, Any]  # of each key one value, or a list of those to be tried
 _LEAST = {
     "n_facts": 1,
     "min_facts": 2,
@@ -107,13 +103,8 @@ class EntityRelationConfig:
         return TracingConfig(**{**_TRACING, "seed": self.seed, **changes, "corrupt": corrupt})
 
     def settings(self, editor: str) -> list[dict[str, Any]]:
-        """Those to be tried: every combination of the values of each set, as published if there is
-        none."""
-        tried: list[dict[str, Any]] = []
-        for grid in self.grids.get(editor) or [{}]:
-            lists = [value if _is_list(value) else [value] for value in grid.values()]
-            tried += [dict(zip(grid, values, strict=True)) for values in product(*lists)]
-        return tried
+        """Those to be tried of an editor."""
+        return combinations(self.grids, editor)
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
@@ -131,7 +122,7 @@ class EntityRelationConfig:
         check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
         if not isinstance(self.only_known, bool):
             raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
-        if not _is_number(self.dev_share) or not 0 < self.dev_share < 1:
+        if not is_number(self.dev_share) or not 0 < self.dev_share < 1:
             raise ValueError(f"study.dev_share: must be between 0 and 1, got {self.dev_share!r}")
         try:
             asks = get_task(str(self.task)).asks
@@ -139,77 +130,18 @@ class EntityRelationConfig:
             raise ValueError(f"study.task: {error}") from error
         if asks != "object":
             raise ValueError(f"study.task: {self.task} does not ask for the object, as completion")
-        self._check_editors()
+        check_editors(self, EDITORS)
         self._check_tracing()
         if self.text is not None and not Path(str(self.text)).is_file():
             raise ValueError(f"study.text: there is no file {self.text}")
 
-    def _check_editors(self) -> None:
-        for name in (*self.editors, *self.grids):
-            if name not in EDITORS:
-                raise ValueError(f"study.editors, study.grids: {name!r} is not one of {EDITORS}")
-        if not self.editors:
-            raise ValueError(f"study.editors: name some of {', '.join(EDITORS)}")
-        for editor, grids in self.grids.items():
-            if not _is_list(grids) or not all(isinstance(grid, Mapping) for grid in grids):
-                raise ValueError(f"study.grids.{editor}: give a list of sets of values: [{{...}}]")
-            for grid in grids:
-                _check_grid(editor, grid)
-            tried = self.settings(editor)
-            if again := [one for place, one in enumerate(tried) if one in tried[:place]]:
-                raise ValueError(f"study.grids.{editor}: {again[0] or '{}'} is there twice")
-        for layer in self.layers if self.layers is not None else (0,):
-            if not isinstance(layer, int) or isinstance(layer, bool) or layer < 0:
-                raise ValueError(f"study.layers: must be layers from 0, got {layer!r}")
-        if self.layers is not None and not self.layers:
-            raise ValueError("study.layers: name one layer at least, or null for causal tracing")
-
     def _check_tracing(self) -> None:
-        known = [f.name for f in fields(TracingConfig) if f.name != "corrupt"]
-        for key in self.tracing:
-            if key not in known:
-                raise ValueError(f"unknown key study.tracing.{key}; known: {', '.join(known)}")
+        check_tracing_keys(self.tracing)
         for corrupt in self.corruptions:
             self.traced(corrupt).check("study.tracing")
         if "neutral" in self.corruptions:
             raise ValueError("study.corruptions: neutral is the control, which is always there")
-        if self.edited_token not in tuple(EDITED_TOKENS):
-            names = ", ".join(EDITED_TOKENS)
-            raise ValueError(f"study.edited_token: {self.edited_token!r} is not one of {names}")
         restores_mlps = "mlp" in self.traced("subject").kinds
-        if "subject" in self.corruptions and self.traced_facts and restores_mlps:
-            return
-        for key, value in (("layers", self.layers), ("edited_token", self.edited_token)):
-            if value in (None, "traced"):
-                raise ValueError(
-                    f"study.{key}: {value or 'null'} leaves the choice to causal tracing, which "
-                    "restores MLPs under noise on the subject; study.traced_facts=0, "
-                    "study.corruptions or study.tracing.kinds leave that out"
-                )
-
-
-def _check_grid(editor: str, grid: Grid) -> None:
-    for key, values in grid.items():
-        where = f"study.grids.{editor}.{key}"
-        if key not in KEYS[editor]:
-            raise ValueError(f"unknown key {where}; known: {', '.join(KEYS[editor])}")
-        for value in values if _is_list(values) else [values]:
-            if not _is_number(value) or value < 0:
-                raise ValueError(f"{where}: must be a number, not negative, got {value!r}")
-            if key == "steps" and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{where}: must be a whole number of 1 or more, got {value!r}")
-            if key in _ABOVE_0[editor] and value == 0:
-                raise ValueError(f"{where}: must be above 0")
-            if key == "tau" and value > 1:
-                raise ValueError(f"{where}: a share of the largest, 1 at most, got {value!r}")
-        if _is_list(values) and not values:
-            raise ValueError(f"{where}: the list is empty; name a value or leave the key out")
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list | tuple)
-
-
-def _is_number(value: Any) -> bool:
-    """Finite: NaN passes every comparison."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        points = "subject" in self.corruptions and bool(self.traced_facts) and restores_mlps
+        why_not = "study.traced_facts=0, study.corruptions or study.tracing.kinds"
+        check_edited_token(self, points, why_not)

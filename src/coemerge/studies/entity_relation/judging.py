@@ -16,8 +16,8 @@ from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.edits import Edit, LowRank
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.entity_relation.cases import PROBES, SAME_SUBJECT, SIDES, Case
-from coemerge.studies.entity_relation.config import Setting
-from coemerge.studies.entity_relation.editors import Editors
+from coemerge.studies.shared.editors import Editors
+from coemerge.studies.shared.grids import Setting
 
 MEASURES = {  # and what scores call share and magnitude
     "efficacy": ("es", "em"),

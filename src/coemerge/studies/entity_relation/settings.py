@@ -8,9 +8,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from coemerge.studies.entity_relation.cases import SIDES
-from coemerge.studies.entity_relation.config import EntityRelationConfig, Setting
-from coemerge.studies.entity_relation.editors import ANY_LAYER
+from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.judging import Judge
+from coemerge.studies.shared.editors import ANY_LAYER
+from coemerge.studies.shared.grids import Setting, told
 
 log = logging.getLogger(__name__)
 Chosen = dict[tuple[str, str], tuple[int, Setting]]  # of (editor, side)
@@ -61,7 +62,3 @@ def _once_is_enough() -> Iterator[None]:
         yield
     finally:
         editors.setLevel(level)
-
-
-def told(setting: Setting) -> str:
-    return ", ".join(f"{key}={value:g}" for key, value in setting.items()) or "as published"

@@ -16,8 +16,7 @@ from coemerge.editing.requests import Ids
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.prompts.pairs import Pairing
 from coemerge.studies.entity_relation.cases import STUDIED, Case, Cases
-from coemerge.studies.entity_relation.config import EDITED_TOKENS, EntityRelationConfig
-from coemerge.studies.entity_relation.editors import Editors, memit_layers
+from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.judging import Judge
 from coemerge.studies.entity_relation.settings import Chosen, tried_settings
 from coemerge.studies.entity_relation.tracing import (
@@ -26,6 +25,8 @@ from coemerge.studies.entity_relation.tracing import (
     trace_sides,
     tracing_prompts,
 )
+from coemerge.studies.shared.editors import Editors, memit_layers
+from coemerge.studies.shared.grids import EDITED_TOKENS
 from coemerge.studies.shared.split import split
 
 log = logging.getLogger(__name__)

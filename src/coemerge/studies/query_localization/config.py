@@ -1,6 +1,5 @@
 """Settings of the study of query localization; free of heavy imports."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,12 @@ from typing import Any
 
 from coemerge.localization.attribution_config import METHODS, AttributionConfig
 from coemerge.prompts.tasks import get_task
-from coemerge.studies.shared.settings import check_lists, check_pairs, check_whole_numbers
+from coemerge.studies.shared.settings import (
+    check_lists,
+    check_pairs,
+    check_whole_numbers,
+    is_number,
+)
 
 OTSU = "otsu"
 EDITORS = ("rome", "memit")
@@ -154,17 +158,17 @@ class QueryLocalizationConfig:
         if not self.betas or not self.taus:
             raise ValueError("study.betas and study.taus: name at least one value each")
         for beta in self.betas:
-            if not _is_number(beta) or beta < 0:
+            if not is_number(beta) or beta < 0:
                 raise ValueError(f"study.betas: must be numbers, not negative, got {beta!r}")
         pair = isinstance(self.lambdas, list | tuple) and len(self.lambdas) == 2
-        if not pair or not all(map(_is_number, self.lambdas)):
+        if not pair or not all(map(is_number, self.lambdas)):
             raise ValueError(f"study.lambdas: takes two numbers, got {self.lambdas}")
 
     def _check_editors(self) -> None:
         for name in self.editors:
             if name not in EDITORS:
                 raise ValueError(f"study.editors: {name!r} is not one of {', '.join(EDITORS)}")
-        if not _is_number(self.memit_weight) or self.memit_weight <= 0:
+        if not is_number(self.memit_weight) or self.memit_weight <= 0:
             raise ValueError(f"study.memit_weight: must be above 0, got {self.memit_weight!r}")
         check_pairs(self, "contexts")
 
@@ -179,11 +183,6 @@ class QueryLocalizationConfig:
             )
 
 
-def _is_number(value: Any) -> bool:
-    """Finite: NaN passes every comparison."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _check_share(key: str, value: Any) -> None:
-    if not _is_number(value) or not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ValueError(f"{key}: must be from 0 to below 1, got {value!r}")

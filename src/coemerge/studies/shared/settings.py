@@ -1,7 +1,8 @@
 """Checks that settings of studies share; free of heavy imports."""
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def check_lists(config: Any, names: Iterable[str]) -> None:
@@ -38,3 +39,8 @@ def check_pairs(config: Any, name: str) -> None:
         is_pair = isinstance(pair, list | tuple) and len(pair) == 2
         if not is_pair or not all(type(n) is int and n > 0 for n in pair):
             raise ValueError(f"study.{name}: takes pairs [tokens, how many], got {pair!r}")
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Finite: NaN passes every comparison."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -7,6 +7,7 @@ without and with a bound; ``kn``: the neurons that the present answer is due to 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,27 @@ from coemerge.editing.value_config import MEMIT, ValueConfig
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.neuron_sets import coarse_sets
-from coemerge.studies.entity_relation.config import EntityRelationConfig, Setting
+from coemerge.studies.shared.grids import Setting
 
 ANY_LAYER = -1  # of an editor whose neurons choose
+
+
+class Edited(Protocol):
+    """Settings of a study, as far as editors need them: ``contexts``, (tokens, how many) of the
+    prefixes that a request is read behind; ``memit_layers``, how many MEMIT spreads over;
+    ``steps``, points of the path of integrated gradients (kn)."""
+
+    @property
+    def contexts(self) -> Sequence[Sequence[int]]: ...
+
+    @property
+    def memit_layers(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,7 @@ class Editors:
     ``opened``: prompts open with a token of their own."""
 
     model: nn.Module
-    config: EntityRelationConfig
+    config: Edited
     moments: dict[int, KeyMoment]
     start: int
     separator: Sequence[int] = ()
