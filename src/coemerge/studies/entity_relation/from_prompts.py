@@ -5,12 +5,11 @@ paraphrases are the others, those held out from training first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from torch import nn
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
@@ -31,20 +30,7 @@ from coemerge.studies.entity_relation.cases import (
 )
 from coemerge.studies.entity_relation.choosing import choose
 from coemerge.studies.entity_relation.config import EntityRelationConfig
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    ids: list[int]
-    subject: tuple[int, int]
-    answer: list[int]
-    text: str
-    template_id: int
-
-
-_Asked = Mapping[str, list[_Prompt]]  # by fact; the edited wording first
-_COLUMNS = ["fact_id", "template_id", "split", "text", "ids", "answer_ids", "subject_start",
-            "subject_stop"]  # fmt: skip
+from coemerge.studies.shared.wordings import Wording, wordings
 
 
 def cases_from_prompts(
@@ -77,10 +63,10 @@ class _Maker:
     ) -> None:
         self._model, self._pairing, self._config = model, pairing, config
         self._facts = {str(row["fact_id"]): row for row in facts.to_dict("records")}
-        self._entity = _prompts(prompts, config.task, variant=0)
-        unrelated = _prompts(prompts, NAMING, variant=1)
+        self._entity = wordings(prompts, config.task, variant=0)
+        unrelated = wordings(prompts, NAMING, variant=1)
         self._none = next((list(of[0].answer) for of in unrelated.values()), [])
-        named = _prompts(prompts, NAMING, variant=0) if self._none else {}
+        named = wordings(prompts, NAMING, variant=0) if self._none else {}
         pairs = {fact: of for fact, of in named.items() if fact in self._facts}
         self._pairs = {fact: of for fact, of in pairs.items() if self._is_clear(fact, of)}
         self._unclear = pairs.keys() - self._pairs
@@ -93,7 +79,7 @@ class _Maker:
             for side, asked in ((ENTITY, self._entity), (RELATION, self._pairs))
         }
 
-    def _answered(self, asked: Mapping[str, _Prompt]) -> set[str]:
+    def _answered(self, asked: Mapping[str, Wording]) -> set[str]:
         """Facts whose prompt gets the right answer."""
         prompts = list(asked.values())
         right = answers_right(self._model, [p.ids for p in prompts], [p.answer for p in prompts])
@@ -146,7 +132,7 @@ class _Maker:
         )
         return pd.Series(reason, facts.index)
 
-    def _is_clear(self, fact: str, prompts: Sequence[_Prompt]) -> bool:
+    def _is_clear(self, fact: str, prompts: Sequence[Wording]) -> bool:
         """Whether another object can stand in the place of the fact's own, in every wording."""
         named = self._facts[fact]
         try:
@@ -217,11 +203,11 @@ class _Maker:
         others = [self._entity[other][0] for other in self._usable(fact, own, ENTITY)]
         return [(prompt.ids, prompt.answer[0]) for prompt in others]
 
-    def _all_paired(self, fact: str, obj: str) -> list[_Prompt]:
+    def _all_paired(self, fact: str, obj: str) -> list[Wording]:
         """All wordings of the pair with another object."""
         return self._paired([(fact, prompt, obj) for prompt in self._pairs[fact]])
 
-    def _paired(self, wanted: Sequence[tuple[str, _Prompt, str]]) -> list[_Prompt]:
+    def _paired(self, wanted: Sequence[tuple[str, Wording, str]]) -> list[Wording]:
         """Prompts of facts with another object in each."""
         swaps = [
             (prompt.text, self._facts[fact]["subject"], self._facts[fact]["object"], obj)
@@ -238,7 +224,7 @@ class _Maker:
         alike = self._alike[(self._facts[fact]["relation"], obj)]
         return next(self._entity[other][0].answer for other in alike if other in self._entity)
 
-    def _some(self, prompts: Sequence[_Prompt]) -> list[list[int]]:
+    def _some(self, prompts: Sequence[Wording]) -> list[list[int]]:
         return [prompt.ids for prompt in prompts[: self._config.paraphrases]]
 
     def _key(self, fact: str) -> tuple[str, str]:
@@ -267,32 +253,3 @@ def _groups(facts: Mapping[str, Mapping], *keys: str) -> dict[tuple[str, ...], l
     for fact, row in facts.items():
         found.setdefault(tuple(row[key] for key in keys), []).append(fact)
     return found
-
-
-def _prompts(prompts: pa.Table, task: str, variant: int) -> dict[str, list[_Prompt]]:
-    """By fact: the first wording that training showed, then those held out, then the others."""
-    chosen = (pc.field("task") == task) & (pc.field("variant") == variant)
-    frame = prompts.filter(chosen).select(_COLUMNS).to_pandas()
-    frame = frame.drop_duplicates(["fact_id", "template_id"]).sort_values("template_id")
-    found: dict[str, list[Mapping]] = {}
-    for row in frame.to_dict("records"):
-        found.setdefault(row["fact_id"], []).append(row)
-    return {fact: [_prompt(row) for row in _in_order(rows)] for fact, rows in found.items()}
-
-
-def _in_order(wordings: list[Mapping]) -> list[Mapping]:
-    seen, held_out = (
-        [row for row in wordings if (row["split"] == "held_out_templates") == is_held_out]
-        for is_held_out in (False, True)
-    )
-    return [*seen[:1], *held_out, *seen[1:]]
-
-
-def _prompt(row: Mapping) -> _Prompt:
-    return _Prompt(
-        ids=[int(token) for token in row["ids"]],
-        subject=(int(row["subject_start"]), int(row["subject_stop"])),
-        answer=[int(token) for token in row["answer_ids"]],
-        text=row["text"],
-        template_id=int(row["template_id"]),
-    )
