@@ -12,6 +12,7 @@ from pathlib import Path
 
 from coemerge.worlds.agreement import MinimalPair
 from coemerge.worlds.facts import Wordings
+from coemerge.worlds.readers.blimp_classes import class_of
 from coemerge.worlds.readers.files import Record, add_triple, json_lines, list_files
 from coemerge.worlds.readers.records import Reading, RelationInfo
 from coemerge.worlds.readers.wordings import OBJECT, SUBJECT, safe_id
@@ -65,13 +66,13 @@ def _pair(record: Record, stem: str, notes: Counter[str]) -> MinimalPair | None:
         pair = _by_words(good.split(), bad.split())
     is_last = bool(pair.prefix) and not pair.suffix and " " not in pair.good + pair.bad
     phenomenon = record.text("UID", "") or stem
-    return replace(
+    named = replace(
         pair,
         phenomenon=phenomenon,
-        word_class=record.text("linguistics_term", ""),
         cue_follows=not (one_prefix or is_last),
         cue=_cue(phenomenon, pair.prefix.split()) if one_prefix or is_last else "",
     )
+    return replace(named, word_class=class_of(named))
 
 
 def _cue(phenomenon: str, before: list[str]) -> str:
