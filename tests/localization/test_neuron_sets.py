@@ -9,6 +9,7 @@ from coemerge.localization.neuron_sets import (
     coarse_sets,
     consistency_aware_scores,
     consistency_aware_set,
+    random_sets,
     refined_set,
     top_sets,
 )
@@ -114,3 +115,17 @@ def test_t_q4_consistency_lowers_what_varies():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_random_neurons_are_as_many_in_every_layer():
+    sets = torch.rand(6, 3, 2, 200, generator=torch.Generator().manual_seed(9)) < 0.1
+
+    found = random_sets(sets, seed=0)
+
+    assert torch.equal(found.sum(-1), sets.sum(-1))
+    assert torch.equal(found, random_sets(sets, seed=0))
+    assert not torch.equal(found, random_sets(sets, seed=1))
+    assert (found & sets).float().sum() < 0.3 * sets.sum(), "any neurons, not the same"
+    generator = torch.Generator().manual_seed(0)
+    in_blocks = [random_sets(block, generator) for block in sets.split(4)]
+    assert torch.equal(torch.cat(in_blocks), found)

@@ -16,7 +16,6 @@ from coemerge.studies.query_localization.consistency import (
     consistency_means,
     fact_consistency,
     own_consistency,
-    random_sets,
 )
 from coemerge.studies.query_localization.controls import Contexts
 from coemerge.studies.query_localization.queries import Queries
@@ -138,20 +137,6 @@ def test_facts_with_the_same_answer_are_a_null_of_their_own():
     assert len(rows_of(found, "other_facts")) == 5
     different = measured(queries_of(["r"] * 4, k=3), values[:4])
     assert "same_answer" not in set(different["control"])
-
-
-def test_random_neurons_are_as_many_in_every_layer():
-    sets = torch.rand(6, 3, 2, 200, generator=torch.Generator().manual_seed(9)) < 0.1
-
-    found = random_sets(sets, seed=0)
-
-    assert torch.equal(found.sum(-1), sets.sum(-1))
-    assert torch.equal(found, random_sets(sets, seed=0))
-    assert not torch.equal(found, random_sets(sets, seed=1))
-    assert (found & sets).float().sum() < 0.3 * sets.sum(), "any neurons, not the same"
-    generator = torch.Generator().manual_seed(0)
-    in_blocks = [random_sets(block, generator) for block in sets.split(4)]
-    assert torch.equal(torch.cat(in_blocks), found)
 
 
 def test_means_over_facts_leave_out_what_is_undefined():

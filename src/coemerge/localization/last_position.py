@@ -21,19 +21,21 @@ from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.late_start import start_at
+from coemerge.interventions.placement import Function
 from coemerge.interventions.sites import Site
 from coemerge.localization.visibility import attention_masks
 from coemerge.scoring.forward import keep_logits
 
 
 class LastPosition:
-    """P(answer token | prompt) as a function of neurons at the prompt's last position.
+    """What follows a prompt, as a function of neurons at its last position.
 
-    ``ids`` [B,T] with T at least 1; ``targets`` [B]: the answer tokens. The model must be in eval
-    mode and stay the same. ``activations``: per layer ``mlp_act`` [B,m] of the untouched run.
+    ``ids`` [B,T] with T at least 1; ``targets`` [B]: the answer tokens that probabilities are of,
+    None where only ``scaled`` is asked. The model must be in eval mode and stay the same.
+    ``activations``: per layer ``mlp_act`` [B,m] of the untouched run.
     """
 
-    def __init__(self, model: nn.Module, ids: Tensor, targets: Tensor) -> None:
+    def __init__(self, model: nn.Module, ids: Tensor, targets: Tensor | None = None) -> None:
         self._model, self._targets = model, targets
         self._last, self._n_before = ids[:, -1:], ids.shape[1] - 1
         self._layers = range(ModuleMap(model).n_layers)
@@ -41,7 +43,7 @@ class LastPosition:
             self._keys_values = self._run_before(ids[:, :-1])
             neurons, residuals = self._sites("mlp_act"), self._sites("resid_pre")
             with capture(model, neurons + residuals) as seen:
-                self._probability(1)
+                self._logits(1)
         self.activations = [seen[site][:, 0] for site in neurons]
         self._residuals = [seen[site] for site in residuals]
 
@@ -66,6 +68,23 @@ class LastPosition:
         with intervene(self._model, functions):
             return self._probability(1)[:, 0]
 
+    def scaled(self, neurons: Tensor, factors: Tensor) -> Tensor:
+        """Log-probabilities [B,C,V] of the next token, with the neurons of bool [B,C,L,m] times
+        ``factors`` [C]; a variant without any is the untouched model."""
+        is_changed = neurons.any(-1).any(0).any(0).tolist()
+        changed = [layer for layer in self._layers if is_changed[layer]]
+        first = changed[0] if changed else len(self._layers) - 1
+
+        def scale(layer: int) -> Function:
+            chosen = neurons[:, :, layer]
+            return lambda x: torch.where(chosen, x * factors[:, None].to(x), x)
+
+        with (
+            start_at(self._model, first, self._residuals[first]),
+            intervene(self._model, {Site("mlp_act", layer): scale(layer) for layer in changed}),
+        ):
+            return self._logits(neurons.shape[1], first).log_softmax(-1)
+
     def _sites(self, name: str) -> list[Site]:
         return [Site(name, layer) for layer in self._layers]
 
@@ -80,21 +99,26 @@ class LastPosition:
         return [(layer.keys, layer.values) for layer in cache.layers]
 
     def _probability(self, n_variants: int, first_layer: int = 0) -> Tensor:
-        """[B,C] of C runs of the last token, as they are changed by whoever intervenes."""
+        """[B,C] of the targets, see ``_logits``."""
+        assert self._targets is not None
+        logits = self._logits(n_variants, first_layer)
+        targets = self._targets[:, None].expand(-1, n_variants)
+        surprise = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
+        return (-surprise).exp().view_as(targets)
+
+    def _logits(self, n_variants: int, first_layer: int = 0) -> Tensor:
+        """[B,C,V] of C runs of the last token, as they are changed by whoever intervenes."""
         cache = DynamicCache()  # a pass adds to its cache, so each has its own
         for layer in self._layers[first_layer:] if self._keys_values else ():
             cache.update(*self._keys_values[layer], layer)
         position = torch.full((1, n_variants), self._n_before, device=self._last.device)
-        logits = self._model(
+        return self._model(
             input_ids=self._last.expand(-1, n_variants),
             position_ids=position,
             attention_mask=attention_masks(self._model, partial(self._visible, n_variants)),
             past_key_values=cache,
             use_cache=True,
         ).logits.float()
-        targets = self._targets[:, None].expand(-1, n_variants)
-        surprise = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
-        return (-surprise).exp().view_as(targets)
 
     def _visible(self, n_variants: int, window: int) -> Tensor:
         """[C,T-1+C]: the last ``window`` positions, the variant's own included."""

@@ -31,6 +31,14 @@ def top_sets(attribution: Tensor, n: int) -> Tensor:
     return chosen.view_as(attribution)
 
 
+def random_sets(sets: Tensor, seed: int | torch.Generator) -> Tensor:
+    """As many neurons in every layer of every set, any ones: bool, shaped as ``sets`` [...,L,m]. A
+    generator as ``seed`` goes on where it stands: sets in blocks get what all at once would."""
+    generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
+    rank = torch.rand(sets.shape, generator=generator).argsort(-1).argsort(-1)
+    return rank < sets.sum(-1, keepdim=True)
+
+
 def refined_set(coarse: Tensor, share: float) -> Tensor:
     """Neurons in strictly more than ``share`` of the coarse sets [n,L,m], as [L,m]."""
     _check_sets(coarse)

@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from coemerge.localization.neuron_sets import coarse_sets, top_sets
+from coemerge.localization.neuron_sets import coarse_sets, random_sets, top_sets
 from coemerge.statistics.consistency import consistency_scores
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.controls import Contexts, of_others
@@ -69,14 +69,6 @@ def _sets(attribution: Tensor, kind: str, config: QueryLocalizationConfig) -> Te
     if kind == "threshold":
         return coarse_sets(attribution, config.tau)
     return top_sets(attribution, config.top)
-
-
-def random_sets(sets: Tensor, seed: int | torch.Generator) -> Tensor:
-    """As many neurons in every layer of every set, any ones: bool, shaped as ``sets`` [...,L,m]. A
-    generator as ``seed`` goes on where it stands: sets in blocks get what all at once would."""
-    generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
-    rank = torch.rand(sets.shape, generator=generator).argsort(-1).argsort(-1)
-    return rank < sets.sum(-1, keepdim=True)
 
 
 def _scores(queries: Queries, facts: np.ndarray, sets: Tensor) -> pd.DataFrame:

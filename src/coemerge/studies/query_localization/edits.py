@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from coemerge.studies.query_localization.consistency import random_sets
+from coemerge.localization.neuron_sets import random_sets
 from coemerge.studies.query_localization.controls import another_fact
 from coemerge.studies.query_localization.editor import Editor, Setting
 from coemerge.studies.query_localization.mapping import strongest

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from coemerge.localization.neuron_sets import random_sets
 from coemerge.localization.suppression import change_of_probability
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
-from coemerge.studies.query_localization.consistency import random_sets
 from coemerge.studies.query_localization.controls import another_fact
 from coemerge.studies.query_localization.queries import Queries
 
