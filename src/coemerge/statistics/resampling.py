@@ -106,19 +106,30 @@ class ColumnMeans:
 
 
 def hierarchical_means(
-    tables: Sequence[np.ndarray], seed: int = 0, draws: int = BOOTSTRAP_DRAWS
+    tables: Sequence[np.ndarray],
+    seed: int = 0,
+    draws: int = BOOTSTRAP_DRAWS,
+    weights: Sequence[np.ndarray] | None = None,
 ) -> ColumnMeans:
     """Means of the columns of ``tables``, the facts [n_i, C] of each seed, with their intervals;
     for many columns at the cost of one resampling. NaN is left out column by column, within each
-    draw too. Raises ValueError without facts."""
-    tables = [np.asarray(table, dtype=float) for table in tables if len(table)]
-    if not tables:
+    draw too. ``weights``, one array [n_i] per seed: what a fact counts, such as how many prompts
+    its values are means of; ``sd`` and ``n`` are of facts all the same. Raises ValueError without
+    facts."""
+    ones = [np.ones(len(table)) for table in tables] if weights is None else weights
+    pairs = [(t, w) for t, w in zip(tables, ones, strict=True) if len(t)]
+    if not pairs:
         raise ValueError("no values to average")
-    counted = [np.hstack([np.where(np.isnan(t), 0, t), ~np.isnan(t)]) for t in tables]
+    tables = [np.asarray(table, dtype=float) for table, _ in pairs]
+    counted = [
+        np.hstack([np.where(np.isnan(t), 0, t), ~np.isnan(t)]) * np.asarray(w, float)[:, None]
+        for t, (_, w) in zip(tables, pairs, strict=True)
+    ]
     facts = np.concatenate(tables)
     n = (~np.isnan(facts)).sum(axis=0)
     mean, low, high, sd = np.full((4, facts.shape[1]), np.nan)
-    mean[n > 0] = np.nanmean(facts[:, n > 0], axis=0)
+    whole, n_whole = np.split(np.concatenate(counted).sum(axis=0), 2)
+    mean[n > 0] = whole[n > 0] / n_whole[n > 0]
     sd[n > 1] = np.nanstd(facts[:, n > 1], axis=0, ddof=1)
     total, count = np.split(np.concatenate(list(_resampled_sums(counted, seed, draws))), 2, axis=1)
     found = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
