@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from coemerge.localization.tracing_config import TracingConfig
-from coemerge.prompts.tasks import get_task
 from coemerge.studies.shared.grids import (
     KEYS,
     Grid,
@@ -16,10 +14,14 @@ from coemerge.studies.shared.grids import (
     combinations,
 )
 from coemerge.studies.shared.settings import (
+    check_asks_object,
+    check_between_0_and_1,
+    check_given,
     check_lists,
+    check_not_empty,
     check_pairs,
+    check_text,
     check_whole_numbers,
-    is_number,
 )
 
 EDITORS = tuple(KEYS)
@@ -108,32 +110,18 @@ class EntityRelationConfig:
 
     def check(self) -> None:
         """Raises ValueError naming the key."""
-        for name in ("editors", "corruptions"):
-            if getattr(self, name) is None:
-                raise ValueError(f"study.{name}: give a list, not null")
-        for name in ("grids", "tracing"):
-            if not isinstance(getattr(self, name), Mapping):
-                raise ValueError(f"study.{name}: give keys and values, or {{}} for the usual ones")
+        check_given(self, lists=("editors", "corruptions"), mappings=("grids", "tracing"))
         check_lists(self, ("arms", "facts", "editors", "layers", "corruptions"))
         check_pairs(self, "contexts")
-        for name in ("arms", "facts"):
-            if getattr(self, name) is not None and not getattr(self, name):
-                raise ValueError(f"study.{name}: the list is empty; name some, or null for all")
+        check_not_empty(self, ("arms", "facts"))
         check_whole_numbers(self, _LEAST, optional=("n_facts", "checkpoint"))
         if not isinstance(self.only_known, bool):
             raise ValueError(f"study.only_known: must be true or false, got {self.only_known!r}")
-        if not is_number(self.dev_share) or not 0 < self.dev_share < 1:
-            raise ValueError(f"study.dev_share: must be between 0 and 1, got {self.dev_share!r}")
-        try:
-            asks = get_task(str(self.task)).asks
-        except ValueError as error:
-            raise ValueError(f"study.task: {error}") from error
-        if asks != "object":
-            raise ValueError(f"study.task: {self.task} does not ask for the object, as completion")
+        check_between_0_and_1(self, ("dev_share",))
+        check_asks_object(self)
         check_editors(self, EDITORS)
         self._check_tracing()
-        if self.text is not None and not Path(str(self.text)).is_file():
-            raise ValueError(f"study.text: there is no file {self.text}")
+        check_text(self)
 
     def _check_tracing(self) -> None:
         check_tracing_keys(self.tracing)

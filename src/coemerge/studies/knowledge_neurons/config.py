@@ -2,9 +2,57 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from coemerge.localization.attribution_config import AttributionConfig
+from coemerge.localization.tracing_config import TracingConfig
+from coemerge.studies.shared.grids import (
+    Grid,
+    check_edited_token,
+    check_editors,
+    check_tracing_keys,
+    combinations,
+)
+from coemerge.studies.shared.settings import (
+    check_asks_object,
+    check_between_0_and_1,
+    check_given,
+    check_lists,
+    check_not_empty,
+    check_pairs,
+    check_text,
+    check_whole_numbers,
+    is_number,
+)
+
 EDITORS = ("rome", "memit", "ft", "kn")
+# A verb or a noun is one of many that agree: the likeliest of twenty has little to lose, and
+# effects are differences, so that none explodes.
+_TRACING = {"severed": (), "min_total_effect": 0.02}
+_NAMED = ("arms", "facts", "phenomena")
+_LEAST = {
+    "checkpoint": 0,
+    "min_prompts": 2,
+    "n_prompts": 2,
+    "n_items": 0,
+    "item_prompts": 1,
+    "steps": 1,
+    "share_steps": 0,
+    "least": 1,
+    "most": 1,
+    "similarity_draws": 1,
+    "random_draws": 1,
+    "traced": 0,
+    "memit_layers": 1,
+    "key_tokens": 1,
+    "edits": 2,
+    "paraphrases": 1,
+    "neighbours": 1,
+    "examples": 0,
+    "bootstrap_draws": 1,
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +100,7 @@ class KnowledgeNeuronsConfig:
     traced: int = 40
     tracing: Mapping[str, Any] = field(default_factory=dict)
     editors: Sequence[str] = EDITORS
-    grids: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    grids: Mapping[str, Sequence[Grid]] = field(default_factory=dict)
     layers: Sequence[int] | None = None
     edited_token: str = "traced"
     memit_layers: int = 3
@@ -70,3 +118,55 @@ class KnowledgeNeuronsConfig:
     @property
     def tasks(self) -> tuple[str]:
         return (self.task,)
+
+    @property
+    def attribution(self) -> AttributionConfig:
+        """Only ``joint`` has a path, on whose points what is kept of it depends."""
+        steps = self.steps if self.method == "joint" else AttributionConfig.steps
+        return AttributionConfig(self.method, steps)
+
+    @property
+    def traced_config(self) -> TracingConfig:
+        """Noise is on the word that decides, or on a fact's subject."""
+        changes = {key: value for key, value in self.tracing.items() if value is not None}
+        return TracingConfig(**{**_TRACING, "seed": self.seed, **changes, "corrupt": "subject"})
+
+    def settings(self, editor: str) -> list[dict[str, Any]]:
+        """Those to be tried of an editor."""
+        return combinations(self.grids, editor)
+
+    def check(self) -> None:
+        """Raises ValueError naming the key."""
+        check_given(self, lists=("editors",), mappings=("grids", "tracing"))
+        check_lists(self, (*_NAMED, "editors", "layers"))
+        check_pairs(self, "contexts")
+        check_not_empty(self, _NAMED)
+        check_whole_numbers(self, _LEAST, optional=("checkpoint",))
+        check_between_0_and_1(self, ("share_step", "dev_share"))
+        self._check_sets()
+        check_asks_object(self)
+        check_editors(self, EDITORS)
+        self._check_tracing()
+        check_text(self)
+        if self.pairs is not None and not Path(str(self.pairs)).exists():
+            raise ValueError(f"study.pairs: there is no BLiMP file or folder {self.pairs}")
+
+    def _check_sets(self) -> None:
+        """What sets of neurons are made of, and how large."""
+        for name in ("least_accuracy", "tau", "share"):
+            value = getattr(self, name)
+            if not is_number(value) or not 0 <= value <= 1:
+                raise ValueError(f"study.{name}: must be from 0 to 1, got {value!r}")
+        AttributionConfig(self.method, self.steps).check("study")
+        for fewer, more in (("least", "most"), ("min_prompts", "n_prompts")):
+            if getattr(self, fewer) > getattr(self, more):
+                raise ValueError(
+                    f"study.{more}: {getattr(self, more)} is less than "
+                    f"study.{fewer}={getattr(self, fewer)}"
+                )
+
+    def _check_tracing(self) -> None:
+        check_tracing_keys(self.tracing)
+        self.traced_config.check("study.tracing")
+        points = bool(self.traced) and "mlp" in self.traced_config.kinds
+        check_edited_token(self, points, "study.traced=0 or study.tracing.kinds")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from coemerge.localization.attribution_config import METHODS, AttributionConfig
@@ -10,6 +9,7 @@ from coemerge.prompts.tasks import get_task
 from coemerge.studies.shared.settings import (
     check_lists,
     check_pairs,
+    check_text,
     check_whole_numbers,
     is_number,
 )
@@ -147,8 +147,7 @@ class QueryLocalizationConfig:
                 f"{', '.join(self.localisers)}"
             )
         self._check_thresholds()
-        if self.text is not None and not Path(str(self.text)).is_file():
-            raise ValueError(f"study.text: there is no file {self.text}")
+        check_text(self)
 
     def _check_numbers(self) -> None:
         for name in _SHARES:

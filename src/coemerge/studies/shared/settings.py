@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeGuard
+
+from coemerge.prompts.tasks import get_task
 
 
 def check_lists(config: Any, names: Iterable[str]) -> None:
@@ -44,3 +47,44 @@ def check_pairs(config: Any, name: str) -> None:
 def is_number(value: Any) -> TypeGuard[float]:
     """Finite: NaN passes every comparison."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_given(config: Any, lists: Iterable[str] = (), mappings: Iterable[str] = ()) -> None:
+    """Raises ValueError for lists that are null, and for mappings that are none."""
+    for name in lists:
+        if getattr(config, name) is None:
+            raise ValueError(f"study.{name}: give a list, not null")
+    for name in mappings:
+        if not isinstance(getattr(config, name), Mapping):
+            raise ValueError(f"study.{name}: give keys and values, or {{}} for the usual ones")
+
+
+def check_not_empty(config: Any, names: Iterable[str]) -> None:
+    """Raises ValueError for lists of what is studied that name nothing."""
+    for name in names:
+        if getattr(config, name) is not None and not getattr(config, name):
+            raise ValueError(f"study.{name}: the list is empty; name some, or null for all")
+
+
+def check_between_0_and_1(config: Any, names: Iterable[str]) -> None:
+    """Both excluded. Raises ValueError."""
+    for name in names:
+        value = getattr(config, name)
+        if not is_number(value) or not 0 < value < 1:
+            raise ValueError(f"study.{name}: must be between 0 and 1, got {value!r}")
+
+
+def check_asks_object(config: Any) -> None:
+    """Raises ValueError for a ``task`` that there is not, or that asks for something else."""
+    try:
+        asks = get_task(str(config.task)).asks
+    except ValueError as error:
+        raise ValueError(f"study.task: {error}") from error
+    if asks != "object":
+        raise ValueError(f"study.task: {config.task} does not ask for the object, as completion")
+
+
+def check_text(config: Any) -> None:
+    """Raises ValueError where ``text`` is neither null nor a file."""
+    if config.text is not None and not Path(str(config.text)).is_file():
+        raise ValueError(f"study.text: there is no file {config.text}")
