@@ -25,6 +25,7 @@ from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
+from coemerge.worlds.public import PublicWorldConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 _LONGEST = 100
@@ -36,6 +37,7 @@ _CHECKS: dict[str, Callable[..., Any]] = {
     "query_localization": QueryLocalizationConfig,
     "task_localization": TaskLocalizationConfig,
 }
+_OF_PAIRS = ("knowledge_neurons",)  # studies that ask a data set of minimal pairs for these
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         if study not in _CHECKS or _needs_of_run(study):
             raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
         world = str((choices or {}).get("world") or "")
-        series = [_elsewhere(config, _asked(settings), analyses, world)]
+        asks_pairs = study in _OF_PAIRS
+        series = [_elsewhere(config, _asked(settings), analyses, world, asks_pairs)]
         directories, out = [], analyses / series[0].name
     else:
         directories = _directories(config, needs_runs=study in _CHECKS)
@@ -179,7 +182,7 @@ def _of_run(run: Path, config: AnalyzeConfig) -> Series:
 
 
 def _elsewhere(
-    config: AnalyzeConfig, tasks: list[str] | None, analyses: Path, world: str
+    config: AnalyzeConfig, tasks: list[str] | None, analyses: Path, world: str, asks_pairs: bool
 ) -> Series:
     """Models that a hub or a folder holds. Which formats showed them a fact is not known."""
     if config.world is None:
@@ -201,8 +204,11 @@ def _elsewhere(
     )
     corpus = CorpusConfig(plan=plan, background=BackgroundConfig(share=0, early_share=0))
     spec = DatasetSpec(config.world, config.prompts, corpus, config.seed, str(folder))
-    spec.check()
-    spec.check_templates()
+    if asks_pairs and isinstance(config.world, PublicWorldConfig) and config.world.holds_pairs:
+        config.world.pairs()
+    else:
+        spec.check()
+        spec.check_templates()
     balanced = isinstance(config.world, SyntheticWorldConfig)
     score = settle_chance(_score(config, ScoreConfig()), balanced)
     short = "+".join(Path(name).name for name in names)

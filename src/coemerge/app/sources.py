@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,26 +10,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coemerge.app.analysis import Series
+from coemerge.app.elsewhere import ask_world
 from coemerge.app.run_directory import read_run_manifest
-from coemerge.corpus.builder import DatasetBuilder
+from coemerge.corpus.builder import load_tokenizer
 from coemerge.corpus.dataset import open_dataset
-from coemerge.corpus.records import write_prompts
 from coemerge.interventions.architecture import LAYOUTS
-from coemerge.lm.base import CONTEXT_KEYS
 from coemerge.lm.series import Member
-from coemerge.prompts.edit_prompts import EncodedEdits, encode_edits
-from coemerge.prompts.encoding import Encoder
-from coemerge.prompts.generic import left_to_right
+from coemerge.prompts.edit_prompts import EncodedEdits
 from coemerge.prompts.tasks import TASKS
-from coemerge.report.published import UNKNOWN_ARM
 from coemerge.scoring.config import ScoreConfig
 from coemerge.studies.shared.scored import Scores, arrange
 from coemerge.studies.shared.scoring import Questions, SeriesScorer, known_scores
-from coemerge.tables.store import read_table
+from coemerge.tables.store import table_schema
+from coemerge.worlds.agreement import MinimalPair
+from coemerge.worlds.public import PublicWorldConfig
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +37,9 @@ class Source:
     ``exposure``: the ledger that training kept; ``manifest``: the report's row on it.
     ``n_wordings``: of models from elsewhere, how many left-to-right statements the data set has of
     each relation; the first completions are these, others put openings before them. ``edits``: what
-    the data set asks to be edited, if it does."""
+    the data set asks to be edited, if it does; ``pairs``: the minimal pairs of the grammar that
+    training showed, or of the world; ``cooccurrence``: columns of ``CooccurrenceRecord``, of a run
+    that was shown a grammar."""
 
     series: Series
     questions: Questions
@@ -51,6 +49,8 @@ class Source:
     exposure: pd.DataFrame | None = None
     n_wordings: Mapping[str, int] | None = None
     edits: EncodedEdits | None = None
+    pairs: Sequence[MinimalPair] = ()
+    cooccurrence: pd.DataFrame | None = None
 
     @property
     def run_id(self) -> str:
@@ -95,6 +95,18 @@ def open_questions(series: Series, paraphrases: int, tasks: Sequence[str] | None
             f"{', '.join(task for task in TASKS if task in asked)}"
         )
     return opened
+
+
+def open_pairs_and_facts(series: Series, paraphrases: int, tasks: Sequence[str]) -> Source:
+    """As ``open_questions``, but a world of minimal pairs has these alone: no fact and no prompt,
+    whatever other studies make of the beginnings of sentences."""
+    world = series.questions.world if series.questions else None
+    if not isinstance(world, PublicWorldConfig) or not world.holds_pairs:
+        return open_questions(series, paraphrases, tasks)
+    pairs, notes = world.pairs()
+    for reason, count in notes.items():
+        log.info("minimal pairs: %s: %s", reason, f"{count:,}")
+    return _of_pairs(series, pairs)
 
 
 def read_scores(source: Source, device: str, n_checkpoints: int | None) -> Scores:
@@ -213,6 +225,7 @@ def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> So
             raise ValueError(
                 f"{tables / name}.parquet: missing; train again with callbacks ({callback})"
             )
+    has_grammar = (dataset.directory / "minimal_pairs.parquet").is_file()
     return Source(
         series=series,
         questions=Questions(dataset.prompts, dataset.tokenizer, series.score, paraphrases, tasks),
@@ -220,76 +233,42 @@ def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> So
         manifest=manifest,
         known=known_scores(series.run) if series.score == trained else None,
         exposure=pq.read_table(tables / "exposure.parquet").to_pandas(),
+        pairs=dataset.minimal_pairs if has_grammar else (),
+        cooccurrence=dataset.cooccurrence.to_pandas() if has_grammar else None,
     )
 
 
 def _elsewhere(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
-    """Every paraphrase counts as held out, and every option set as fresh: these models were not
-    trained on ours."""
-    assert series.questions is not None
-    builder = DatasetBuilder(series.questions)
-    tokenizer = builder.tokenizer()
-    encoder = Encoder(tokenizer, series.chat)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "prompts.parquet"
-        write_prompts(path, builder.prompts(encoder), {})
-        prompts = read_table(path)
-    for reason, count in builder.notes.items():
-        if count:
-            log.info("questions: %s: %s", reason, f"{count:,}")
-    prompts = prompts.filter(pa.array(np.array(prompts["options"].to_pylist()) != "seen"))
-    if not len(prompts):
-        raise ValueError(f"study.tasks: no fact of this world is asked {', '.join(tasks or ())}")
-    place = prompts.schema.get_field_index("split")
-    held_out = pa.array(["held_out_templates"] * len(prompts))
-    prompts = prompts.set_column(place, prompts.schema.field("split"), held_out)
-    _check_context(prompts, series.members)
-    asked = set(prompts["fact_id"].to_pylist())
-    facts = [fact for fact in builder.world.facts if fact.fact_id in asked]
-    cases = {fact: of for fact, of in builder.world.edit_cases.items() if fact in asked}
+    asked = ask_world(series, tasks)
     return Source(
         series=series,
-        questions=Questions(prompts, tokenizer, series.score, paraphrases, tasks),
-        facts=pd.DataFrame(
-            {
-                "fact_index": np.arange(len(facts)),
-                "fact_id": [fact.fact_id for fact in facts],
-                "relation": [fact.relation_id for fact in facts],
-                "subject": [fact.subject for fact in facts],
-                "object": [fact.object for fact in facts],
-                "arm": UNKNOWN_ARM,
-                "detail": "",
-                "root_id": [fact.root_id for fact in facts],
-            }
-        ),
-        manifest={
-            "run_id": series.name,
-            "seed": series.seed,
-            "steps": series.members[-1].step,
-            "models": [f"{member.name} ({member.directory})" for member in series.members],
-        },
-        n_wordings={name: len(left_to_right(w)) for name, w in builder.world.wordings.items()},
-        edits=encode_edits(encoder, cases) if cases else None,
+        questions=Questions(asked.prompts, asked.tokenizer, series.score, paraphrases, tasks),
+        facts=asked.facts,
+        manifest=_manifest_of(series),
+        n_wordings=asked.n_wordings,
+        edits=asked.edits,
     )
 
 
-def _check_context(prompts: pa.Table, members: Sequence[Member]) -> None:
-    """Raises ValueError if the longest question, or a token of it, does not fit a model."""
-    lengths = zip(prompts["ids"].to_pylist(), prompts["answer_ids"].to_pylist(), strict=True)
-    longest = max(len(ids) + len(answer) for ids, answer in lengths)
-    columns = (prompts[name].to_pylist() for name in ("ids", "answer_ids", "candidate_ids"))
-    largest = max(max(ids) for column in columns for ids in column if ids)
-    for member in members:
-        config = json.loads((member.directory / "config.json").read_text(encoding="utf-8"))
-        context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
-        size = config.get("vocab_size")
-        if size is not None and largest >= size:
-            raise ValueError(
-                f"model.path: {member.directory} knows {size} tokens, the tokenizer makes number "
-                f"{largest}: they do not belong together"
-            )
-        if context is not None and context < longest:
-            raise ValueError(
-                f"model.path: {member.directory} has a context of {context} tokens, the longest "
-                f"question takes {longest}"
-            )
+def _of_pairs(series: Series, pairs: Sequence[MinimalPair]) -> Source:
+    """Nothing is asked but these."""
+    assert series.questions is not None
+    prompts, facts = (table_schema(name).empty_table() for name in ("prompts", "facts"))
+    tokenizer = load_tokenizer(series.questions.tokenizer_dir)
+    return Source(
+        series=series,
+        questions=Questions(prompts, tokenizer, series.score, 1),
+        facts=facts.to_pandas(),
+        manifest=_manifest_of(series),
+        pairs=pairs,
+    )
+
+
+def _manifest_of(series: Series) -> dict[str, Any]:
+    """Of models from elsewhere."""
+    return {
+        "run_id": series.name,
+        "seed": series.seed,
+        "steps": series.members[-1].step,
+        "models": [f"{member.name} ({member.directory})" for member in series.members],
+    }

@@ -69,6 +69,15 @@ class PublicWorldConfig:
             )
         return world
 
+    @property
+    def holds_pairs(self) -> bool:
+        """Whether the data set is one of minimal pairs. Raises ValueError where it cannot be read.
+
+        ``build`` then makes facts out of those that a beginning tells: what it goes on with.
+        """
+        self._check_keys()
+        return bool(_read(self.format, self.path, self._stamp()).pairs)
+
     def pairs(self) -> tuple[list[MinimalPair], Counter[str]]:
         """A data set's minimal pairs, of ``relations`` (BLiMP: paradigms) where these are given,
         and what was passed over. Raises ValueError where there are none."""
