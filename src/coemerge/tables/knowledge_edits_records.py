@@ -111,14 +111,17 @@ class ImplicationsRecord:
     seed: int = column("seed of the run", key=True)
     family: str = column("symmetry or synonymy", key=True)
     edited: str = column("relation of the edited fact", key=True)
-    asked: str = column("relation that restates it")
+    asked: str = column("relation that restates it", key=True)
     fact_id: str = column("edited fact", key=True)
     arm: str = column("its arm")
     stated: str = column("yes, no or unknown: training showed what restates the fact")
     known: bool = column("what restates the fact, and what restates (s', t'), is answered right")
     editor: str = column(EDITOR, key=True)
     check: str = column("see above", key=True)
-    expected: str = column("holds or falls: what a consistent edit would bring")
+    expected: str = column(
+        "what a consistent edit would bring: holds, falls, or open (inverse_swapped, which follows "
+        "only if subjects and objects are to stay in pairs)"
+    )
     pre: float = column("token agreement, untouched model")
     post: float = column("token agreement, under the edit")
 
@@ -141,7 +144,7 @@ class ImplicationRatesRecord:
     arm: str = column("arm of the exposure plan, or all", key=True)
     editor: str = column(EDITOR, key=True)
     check: str = column("as in implications", key=True)
-    expected: str = column("holds or falls")
+    expected: str = column("as in implications: holds, falls or open")
     moment: str = column(MOMENT + ", or difference", key=True)
     value: float = column("mean over facts")
     sd: float = column("standard deviation across facts")
