@@ -29,8 +29,8 @@ from coemerge.studies.entity_relation.tracing import (
     Asked,
     Setting,
     Traced,
-    best_site,
     relation_spans,
+    site_of,
     trace_sides,
     tracing_prompts,
 )
@@ -184,7 +184,7 @@ def test_planted_facts_need_their_subject_and_their_format():
             {"subject": [1], "relation": [0], "both": [0, 1]}[corrupt]
         ] * len(asked)
     with pytest.raises(ValueError, match=r"of 1 layers .* study.layers=\[2\]"):
-        best_site(found)  # nothing above the only layer reads a subject
+        site_of(found)  # nothing above the only layer reads a subject
 
 
 def test_the_model_is_left_as_found_and_the_same_again():
@@ -224,7 +224,7 @@ def test_nothing_to_trace():
     assert [len(rows) for rows in tables.values()] == [0, 6, 0, 0]
     assert all(row["n"] == row["n_kept"] == 0 for row in tables["tracing_totals"])
     with pytest.raises(ValueError, match=r"of 0 prompts none.*study.layers=\[2\]"):
-        best_site(found)
+        site_of(found)
     assert not any(tracing_tables([], config()).values())
 
 
@@ -236,17 +236,17 @@ def test_the_best_site_is_that_of_the_mlp_in_windows_of_one_size():
     windows = np.array([1, 2, 2, 2])
     subject = replace(traced.bare.results["subject"], windows=windows)
     traced = replace(traced, bare=replace(traced.bare, results={"subject": subject}))
-    assert best_site(with_kept(traced, subject=[True, False]))[:2] == ("last", 2)
-    assert best_site(with_kept(traced, subject=[False, True]), ["last"])[:2] == ("last", 1)
+    assert site_of(with_kept(traced, subject=[True, False]))[:2] == ("last", 2)
+    assert site_of(with_kept(traced, subject=[False, True]), ["last"])[:2] == ("last", 1)
     with pytest.raises(ValueError, match=r"of 2 prompts none .*study.layers=\[2\]"):
-        best_site(with_kept(traced, subject=[False, False]))
+        site_of(with_kept(traced, subject=[False, False]))
 
 
 def test_without_what_names_a_layer_the_remedy_is_said():
     settings = {**TINY, "kinds": ("attn",), "severed": ()}
     found = trace_sides(shared_model("gpt2"), random_asked(2), config(tracing=settings), 0, OPENING)
     with pytest.raises(ValueError, match=r"study.tracing.kinds.*study.layers"):
-        best_site(found)
+        site_of(found)
     rows = tracing_tables([found], config(tracing=settings))
     assert {row["kind"] for row in rows["tracing_effects"]} == {"attn"}
     assert rows["attention_shares"] == []

@@ -11,9 +11,7 @@ import pyarrow as pa
 from torch import nn
 from tqdm import tqdm
 
-from coemerge.editing.keys import key_moments
 from coemerge.editing.requests import Ids
-from coemerge.interventions.architecture import ModuleMap
 from coemerge.prompts.pairs import Pairing
 from coemerge.studies.entity_relation.cases import STUDIED, Case, Cases
 from coemerge.studies.entity_relation.config import EntityRelationConfig
@@ -21,11 +19,11 @@ from coemerge.studies.entity_relation.judging import Judge
 from coemerge.studies.entity_relation.settings import Chosen, tried_settings
 from coemerge.studies.entity_relation.tracing import (
     Traced,
-    best_site,
+    site_of,
     trace_sides,
     tracing_prompts,
 )
-from coemerge.studies.shared.editors import Editors, memit_layers
+from coemerge.studies.shared.editors import check_edited_layers, make_editors
 from coemerge.studies.shared.grids import EDITED_TOKENS
 from coemerge.studies.shared.split import split
 
@@ -72,12 +70,12 @@ def study_model(
 ) -> Studied:
     """Raises ValueError for layers that the model has not, and where tracing points at none. The
     model is left as found. Moments of keys are kept in ``cache``."""
-    _check_layers(subject, config)
+    check_edited_layers(subject.model, config.layers)
     traced = _traced(subject, cases.studied, config)
     dev, test = _apart(subject, cases.studied, config)
     token, pointed = _site(traced, {cases.studied[i].fact_id for i in dev}, config)
     layers = [pointed] if config.layers is None else list(config.layers)
-    editors = _editors(subject, layers, config, cache)
+    editors = make_editors(subject, layers, config, cache)
     placed = [case.edited_at(token) for case in cases.studied]
     tried, chosen = tried_settings(Judge(editors, [placed[i] for i in dev]), layers, config)
     edits, outcomes = _edited(Judge(editors, [placed[i] for i in test]), chosen)
@@ -90,16 +88,6 @@ def study_model(
         outcomes=outcomes.assign(**seed),
         tried=tried.assign(**seed, traced=tried["layer"].eq(pointed) & (pointed != NOWHERE)),
     )
-
-
-def _check_layers(subject: Subject, config: EntityRelationConfig) -> None:
-    n_layers = ModuleMap(subject.model).n_layers
-    wrong = [layer for layer in config.layers or () if layer >= n_layers - 1]
-    if wrong:
-        raise ValueError(
-            f"study.layers: {wrong}: the model's layers are 0 to {n_layers - 1}, and the last is "
-            "too late: nothing above it reads a subject inside its prompt"
-        )
 
 
 def _traced(subject: Subject, cases: Sequence[Case], config: EntityRelationConfig) -> Traced | None:
@@ -150,7 +138,7 @@ def _site(
     try:
         if traced is None:
             return tokens[0], NOWHERE
-        site = best_site(traced, tokens, facts)
+        site = site_of(traced, tokens, facts)
     except ValueError:
         if needed:
             raise
@@ -160,18 +148,6 @@ def _site(
         *site,
     )
     return site.token, site.layer
-
-
-def _editors(
-    subject: Subject, layers: Sequence[int], config: EntityRelationConfig, cache: Path
-) -> Editors:
-    edited = sorted({one for last in layers for one in memit_layers(last, config.memit_layers)})
-    moments = {}
-    if subject.text:
-        log.info("keys of %d documents, layers %s", len(subject.text), edited)
-        moments = key_moments(subject.model, subject.text, edited, cache, subject.identity)
-    opened = subject.opening is not None
-    return Editors(subject.model, config, moments, subject.start, subject.separator, opened)
 
 
 def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:

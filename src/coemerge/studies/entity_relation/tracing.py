@@ -9,7 +9,6 @@ facts of each (methods 4.6).
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from coemerge.localization.tracing_result import TracingResult, with_total_effec
 from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.neutral import NeutralTexts, behind_neutral_texts
 from coemerge.studies.shared.contexts import statement
+from coemerge.studies.shared.sites import REMEDY, EditSite, best_site
 
 log = logging.getLogger(__name__)
 COMPARED = ("subject", "relation", "neutral")
@@ -184,47 +184,18 @@ def _setting(
     return Setting(asked, prompts, results, kept)
 
 
-class EditSite(NamedTuple):
-    """Where an edit is made: a subject's ``first`` or ``last`` token, and a layer. ``effect``: AIE
-    of the MLPs around it."""
-
-    token: str
-    layer: int
-    effect: float
-
-
-def best_site(
+def site_of(
     traced: Traced, tokens: Sequence[str] = ("last", "first"), facts: Collection[str] | None = None
 ) -> EditSite:
-    """Which of a subject's ``tokens``, and which layer, gives most back of what noise on the
-    subject took when MLP outputs are restored there. ``facts``: by whose prompts, None for all.
-
-    Windows that the model's ends cut are left aside, and so is the last layer, above which nothing
-    reads a subject. Raises ValueError, with the remedy, where no prompt tells.
-    """
-    remedy = "name the layers to be tried instead, as study.layers=[2] study.edited_token=last"
+    """The ``best_site`` under noise on the subject. ``facts``: by whose prompts, None for all.
+    Raises ValueError, with the remedy, where no prompt tells."""
     found = traced.bare.results.get("subject")
     if found is None or "mlp" not in found.effects:
         raise ValueError(
             "causal tracing restored no MLP under noise on the subject (study.corruptions, "
-            f"study.tracing.kinds), so that it names no layer to edit: {remedy}"
+            f"study.tracing.kinds), so that it names no layer to edit: {REMEDY}"
         )
     kept = traced.bare.kept["subject"]
     if facts is not None:
         kept = kept & np.array([asked.fact_id in facts for asked in traced.bare.asked], bool)
-    if not kept.any():
-        raise ValueError(
-            f"causal tracing names no layer to edit: of {len(kept)} prompts none is answered right "
-            f"and loses its answer to noise on the subject; {remedy}"
-        )
-    roles = [found.role_names.index(f"{token}_subject") for token in tokens]
-    mean = found.by_role("mlp")[kept][:, :, roles].mean(0)
-    mean[found.windows < found.windows.max()] = -np.inf
-    mean[-1] = -np.inf
-    if not np.isfinite(mean).any():
-        raise ValueError(
-            f"causal tracing names no layer to edit: of {len(mean)} layers all have a window that "
-            f"is cut, but the last; {remedy}"
-        )
-    layer, place = np.unravel_index(mean.argmax(), mean.shape)
-    return EditSite(tokens[place], int(layer), float(mean[layer, place]))
+    return best_site(found, kept, tokens)

@@ -1,17 +1,16 @@
 """Tables of causal tracing, over all seeds: intervals are over seeds, then facts (methods 2.11)."""
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import numpy as np
 
-from coemerge.statistics.resampling import hierarchical_means
 from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.shares import attention_shares
 from coemerge.studies.entity_relation.tracing import Setting, Traced
 from coemerge.studies.shared.means import Rows
+from coemerge.studies.shared.traced_means import mean_effects, mean_total_effect
 
-WINDOWED = ("mlp", "attn")
+_TOTALS = ("p_clean", "p_corrupted", "total_effect", "n_corrupted")
 
 
 def tracing_tables(traced: Sequence[Traced], config: EntityRelationConfig) -> dict[str, Rows]:
@@ -74,24 +73,8 @@ def _totals(traced: Sequence[Traced], config: EntityRelationConfig) -> Rows:
                 "n_kept": int(sum(setting.kept[corrupt].sum() for setting in settings)),
                 "n_total": sum(len(setting.prompts) for setting in settings),
             }
-            rows.append({**row, **_total_effect(tables, config)})
+            rows.append({**row, **mean_total_effect(tables, _TOTALS, config)})
     return rows
-
-
-def _total_effect(tables: Sequence[np.ndarray], config: EntityRelationConfig) -> dict[str, float]:
-    """Of prompts [n_i, 4] per seed: clean and corrupted probability, effect, tokens corrupted."""
-    columns = ("p_clean", "p_corrupted", "total_effect", "n_corrupted")
-    if not sum(map(len, tables)):
-        return dict.fromkeys((*columns, "sd", "low", "high"), np.nan)
-    found = hierarchical_means(tables, config.seed, config.bootstrap_draws)
-    means = dict(zip(columns, found.mean.tolist(), strict=True))
-    effect = columns.index("total_effect")
-    return {
-        **means,
-        "sd": float(found.sd[effect]),
-        "low": float(found.low[effect]),
-        "high": float(found.high[effect]),
-    }
 
 
 def _effects(traced: Sequence[Traced], config: EntityRelationConfig) -> Rows:
@@ -99,27 +82,9 @@ def _effects(traced: Sequence[Traced], config: EntityRelationConfig) -> Rows:
     for corrupt, first in traced[0].bare.results.items() if traced else ():
         results = [one.bare.results[corrupt] for one in traced]
         kept = [one.bare.kept[corrupt] for one in traced]
-        for kind in first.effects if sum(mask.sum() for mask in kept) else ():
-            effects = [r.by_role(kind)[mask] for r, mask in zip(results, kept, strict=True)]
-            n_layers, n_roles = effects[0].shape[1:]
-            tables = [values.reshape(-1, n_layers * n_roles) for values in effects]
-            found = hierarchical_means(tables, config.seed, config.bootstrap_draws)
-            for cell, (layer, place) in enumerate(product(range(n_layers), range(n_roles))):
-                if not found.n[cell]:
-                    continue
-                rows.append(
-                    {
-                        "corrupt": corrupt,
-                        "kind": kind,
-                        "role": first.role_names[place],
-                        "layer": layer,
-                        "window": int(first.windows[layer]) if kind in WINDOWED else 1,
-                        "place": place,
-                        "aie": float(found.mean[cell]),
-                        "sd": float(found.sd[cell]),
-                        "low": float(found.low[cell]),
-                        "high": float(found.high[cell]),
-                        "n": int(found.n[cell]),
-                    }
-                )
+        for kind in first.effects:
+            rows += [
+                {"corrupt": corrupt, "kind": kind, **row}
+                for row in mean_effects(results, kept, kind, config)
+            ]
     return rows

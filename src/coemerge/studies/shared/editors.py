@@ -4,9 +4,11 @@
 without and with a bound; ``kn``: the neurons that the present answer is due to write the new one.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,19 +16,21 @@ from torch import Tensor, nn
 
 from coemerge.editing.contexts import BARE, sample_contexts
 from coemerge.editing.fine_tuning import FT, FT_L, fine_tune
-from coemerge.editing.keys import KeyMoment
+from coemerge.editing.keys import KeyMoment, key_moments
 from coemerge.editing.memit import memit
 from coemerge.editing.neurons import update_each
 from coemerge.editing.outcome import Outcome
 from coemerge.editing.rank_one import rank_one
-from coemerge.editing.requests import Request, already_answered
+from coemerge.editing.requests import Ids, Request, already_answered
 from coemerge.editing.rows import top_tokens
 from coemerge.editing.value_config import MEMIT, ValueConfig
+from coemerge.interventions.architecture import ModuleMap
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.neuron_sets import coarse_sets
 from coemerge.studies.shared.grids import Setting
 
+log = logging.getLogger(__name__)
 ANY_LAYER = -1  # of an editor whose neurons choose
 
 
@@ -131,6 +135,51 @@ class Editors:
             )
             self._attributions.update(zip(missing, found, strict=True))
         return torch.stack([self._attributions[p] for p in zip(prompts, answers, strict=True)])
+
+
+class Model(Protocol):
+    """A studied model, as far as editors need it; ``identity``: the hash of its weights."""
+
+    @property
+    def model(self) -> nn.Module: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def text(self) -> Sequence[Ids]: ...
+
+    @property
+    def opening(self) -> int | None: ...
+
+    @property
+    def separator(self) -> Sequence[int]: ...
+
+    @property
+    def start(self) -> int: ...
+
+
+def make_editors(subject: Model, layers: Sequence[int], config: Edited, cache: Path) -> Editors:
+    """For edits of ``layers``, with the second moments of keys that these need, kept in
+    ``cache``."""
+    edited = sorted({one for last in layers for one in memit_layers(last, config.memit_layers)})
+    moments = {}
+    if subject.text and edited:
+        log.info("keys of %d documents, layers %s", len(subject.text), edited)
+        moments = key_moments(subject.model, subject.text, edited, cache, subject.identity)
+    opened = subject.opening is not None
+    return Editors(subject.model, config, moments, subject.start, subject.separator, opened)
+
+
+def check_edited_layers(model: nn.Module, layers: Sequence[int] | None) -> None:
+    """Raises ValueError for layers of ``study.layers`` that cannot be edited."""
+    n_layers = ModuleMap(model).n_layers
+    wrong = [layer for layer in layers or () if layer >= n_layers - 1]
+    if wrong:
+        raise ValueError(
+            f"study.layers: {wrong}: the model's layers are 0 to {n_layers - 1}, and the last is "
+            "too late: nothing above it reads a subject inside its prompt"
+        )
 
 
 def memit_layers(last: int, n: int) -> list[int]:
