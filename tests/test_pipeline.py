@@ -58,8 +58,9 @@ def test_the_smoke_profile_runs_from_data_to_report_and_then_has_nothing_to_do(c
     assert (results / "report" / "index.html").stat().st_size > 10_000
     for study in ("co_emergence", "task_localization", "query_localization"):
         assert (results / "results" / study / "summary.json").is_file()
-    sides = clone / "artifacts" / "runs" / "sides" / "results" / "entity_relation"
-    assert (sides / "summary.json").is_file()
+    for run_id, study in (("sides", "entity_relation"), ("syntax", "knowledge_neurons")):
+        found = clone / "artifacts" / "runs" / run_id / "results" / study
+        assert (found / "summary.json").is_file()
     assert json.loads((results / "manifest.json").read_text())["status"] == "finished"
     shown = json.loads(run(*dvc, "metrics", "show", "--json", cwd=clone, **environment))
     (metrics,) = shown[""]["data"].values()
@@ -80,6 +81,6 @@ def test_every_stage_depends_on_files_that_are_there():
     for stage in pipeline["stages"].values():
         for dependency in stage["deps"]:
             known = dependency in made or dependency.startswith(
-                ("${profile.run}", "${profile.sides_run}")
+                ("${profile.run}", "${profile.sides_run}", "${profile.syntax_run}")
             )
             assert known or (ROOT / dependency).exists(), dependency

@@ -23,6 +23,7 @@ from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chan
 from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
 from coemerge.studies.co_emergence.config import CoEmergenceConfig
 from coemerge.studies.entity_relation.config import EntityRelationConfig
+from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.worlds.public import PublicWorldConfig
@@ -34,6 +35,7 @@ _CHECKS: dict[str, Callable[..., Any]] = {
     "chain_of_thought": ChainOfThoughtConfig,
     "co_emergence": CoEmergenceConfig,
     "entity_relation": EntityRelationConfig,
+    "knowledge_neurons": KnowledgeNeuronsConfig,
     "query_localization": QueryLocalizationConfig,
     "task_localization": TaskLocalizationConfig,
 }

@@ -3,8 +3,6 @@ report."""
 
 import logging
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 from transformers import PreTrainedTokenizerFast
@@ -12,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from coemerge.app.analysis import Analysis
 from coemerge.app.sources import Source, members_at, open_questions
 from coemerge.app.studies import publish
-from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
+from coemerge.app.texts import key_texts, own_wordings, separator
 from coemerge.lm.build import load_model
 from coemerge.lm.machine import detect_machine
 from coemerge.lm.series import Member
@@ -26,7 +24,6 @@ from coemerge.studies.entity_relation.from_records import cases_from_records
 from coemerge.studies.entity_relation.study import Studied, Subject, study_model
 from coemerge.studies.entity_relation.summary import summary_rows
 from coemerge.studies.entity_relation.tables import entity_relation_tables
-from coemerge.studies.shared.text import cut
 from coemerge.tracking.entity_relation import entity_relation_metrics
 
 log = logging.getLogger(__name__)
@@ -64,7 +61,7 @@ def _studied(source: Source, member: Member, config: EntityRelationConfig, devic
         prompts=prompts,
         facts=facts[facts["fact_id"].isin(asked)].reset_index(drop=True),
         pairing=Pairing(encoder),
-        text=_text(source, config),
+        text=key_texts(source, config.text, config.key_tokens, config.seed),
         opening=tokenizer.bos_token_id,
         separator=separator(tokenizer),
         start=encoder.eos if tokenizer.bos_token_id is None else tokenizer.bos_token_id,
@@ -100,16 +97,3 @@ def with_documents(source: Source, step: int) -> pd.DataFrame:
         documents = last[asks == part].groupby("fact_id")["n_documents"].sum()
         facts[column] = facts["fact_id"].map(documents).fillna(0.0)
     return facts
-
-
-def _text(source: Source, config: EntityRelationConfig) -> Sequence[Sequence[int]]:
-    """For the second moment of keys: of the file that was named, or what training showed."""
-    if config.text is not None:
-        rows = cut(file_tokens(source, Path(config.text), config.key_tokens), config.key_tokens)
-        if rows is None:
-            raise ValueError(f"study.text: {config.text} is shorter than a row; name a longer one")
-        return rows.tolist()
-    if source.series.run is None:
-        log.warning("no text: edits of weights take all keys for equally common (study.text)")
-        return ()
-    return shown_documents(source, config.key_tokens, config.seed)

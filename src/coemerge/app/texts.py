@@ -1,5 +1,6 @@
 """What studies of single wordings read of a source: its own wordings, and running text."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from transformers import PreTrainedTokenizerBase
 
 from coemerge.app.sources import Source
 from coemerge.corpus.store import TokenStore
+from coemerge.studies.shared.text import cut
 
+log = logging.getLogger(__name__)
 _CHARACTERS = 16  # read per token that is wanted: more than any language needs
 
 
@@ -34,6 +37,22 @@ def shown_documents(source: Source, n_tokens: int, seed: int) -> Sequence[Sequen
     """Documents that training showed, about so many tokens in all, at random."""
     store = TokenStore(Path(source.manifest["data_directory"]))
     return store.some_documents(n_tokens, seed)
+
+
+def key_texts(
+    source: Source, path: str | None, n_tokens: int, seed: int
+) -> Sequence[Sequence[int]]:
+    """For the second moment of keys: of the file that was named, or what training showed; none for
+    models from elsewhere, which is told. Raises ValueError for a file without a row of tokens."""
+    if path is not None:
+        rows = cut(file_tokens(source, Path(path), n_tokens), n_tokens)
+        if rows is None:
+            raise ValueError(f"study.text: {path} is shorter than a row; name a longer one")
+        return rows.tolist()
+    if source.series.run is None:
+        log.warning("no text: edits of weights take all keys for equally common (study.text)")
+        return ()
+    return shown_documents(source, n_tokens, seed)
 
 
 def separator(tokenizer: PreTrainedTokenizerBase) -> list[int]:
