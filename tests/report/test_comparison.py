@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from coemerge.report.page import write_report
+from coemerge.report.results import read_results
 from tests.report.made_up import manifest, summary, tables, write_study
+from tests.report.made_up_sides import side_tables, write_sides
 from tests.report.parsed import Page
 
 TITLE = "Other models and settings"
@@ -74,6 +76,41 @@ def test_the_main_directory_alone_feeds_the_rest_of_the_page(
     assert TITLE not in alone
     start, end = (beside.index(f"<section><h2>{name}") for name in (TITLE, "How to read this"))
     assert beside[:start] + beside[end:] == alone
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Path:
+    """Of another study, of another run."""
+    directory = write_sides(
+        tmp_path / "runs" / "sides", {"edit_choice": side_tables()["edit_choice"]}
+    )
+    (directory / "manifest.json").write_text(json.dumps(manifest(5, run_id="two-sides")))
+    return directory
+
+
+def test_studies_that_the_main_directory_lacks_are_those_of_the_first_that_has_them(
+    main: Path, wide: Path, sides: Path
+):
+    alone, found = read_results(main), read_results(main, [wide, sides])
+
+    assert found.borrowed == {"entity_relation": sides}
+    assert set(found.tables) == {*alone.tables, "edit_choice"}
+    assert set(alone.missing) - set(found.missing) == {"entity_relation"}
+    assert found.summary == [*alone.summary, *read_results(sides).summary]
+    assert [row["run_id"] for row in found.manifests][-1] == "two-sides"
+    assert len(found.manifests) == len(alone.manifests) + 1
+    assert read_results(main, [main]).borrowed == {}
+
+
+def test_a_page_of_several_experiments_says_whose_results_a_section_has(
+    main: Path, sides: Path, tmp_path: Path
+):
+    text = Page(write_report(main, tmp_path / "out", [sides]).read_text("utf-8")).text
+
+    assert "Does an edit of one side show on the other? Measured on sides ." in text
+    assert text.count("Measured on") == 1
+    assert "two-sides" in text
+    assert "Measured on" not in Page(write_report(sides, tmp_path / "own").read_text("utf-8")).text
 
 
 def test_a_directory_that_is_not_there_is_refused_before_anything_is_written(

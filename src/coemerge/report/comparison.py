@@ -30,19 +30,19 @@ _NOTE = (
 )
 
 
-def comparison(main: Results, directory: Path, others: Sequence[Path]) -> Html:
-    """Empty without others. Raises FileNotFoundError where one of them is no directory."""
-    if not others:
+def comparison(directories: Sequence[Path]) -> Html:
+    """Empty for one alone. Raises FileNotFoundError where one of them is no directory."""
+    if len(directories) < 2:
         return Html("")
-    found = [main, *(read_results(other) for other in others)]
-    names = _names([directory, *others])
+    found = [read_results(directory) for directory in directories]
+    names = short_names(directories)
     rows = [_row(name, results) for name, results in zip(names, found, strict=True)]
     missing = [name for name, results in zip(names, found, strict=True) if not results.summary]
     return join([table(_HEADER, rows, class_="side-by-side"), element("p", element("small", _NOTE)),
                  *[_to_run(name) for name in missing]])  # fmt: skip
 
 
-def _names(directories: Sequence[Path]) -> list[str]:
+def short_names(directories: Sequence[Path]) -> list[str]:
     """The last part of each path, with the one before it where names repeat."""
     paths = [path.resolve() for path in directories]
     short = [path.name for path in paths]

@@ -1,13 +1,13 @@
 """The report: one HTML file that needs nothing else, made of the tables of a run or an analysis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from string import Template
 
 from coemerge.files import write_text
 from coemerge.report.answers import answers
 from coemerge.report.chain_of_thought import chain_of_thought
-from coemerge.report.comparison import comparison
+from coemerge.report.comparison import comparison, short_names
 from coemerge.report.entity_relation import entity_relation
 from coemerge.report.figures_co_emergence import PICTURES
 from coemerge.report.localization import localization
@@ -58,6 +58,12 @@ _NOTES = (
     "A synthetic positive shows that a mechanism is possible, and under which exposure, not that "
     "large models use it.",
 )
+_SECTIONS: dict[str, tuple[str, Callable[[Results, Path], Html]]] = {  # by study
+    "task_localization": ("Where each fact lives", localization),
+    "chain_of_thought": ("Does reasoning reach other formats?", chain_of_thought),
+    "query_localization": ("Are neurons of the fact or of the query?", query_localization),
+    "entity_relation": ("Does an edit of one side show on the other?", entity_relation),
+}
 _EXAMPLES = 10
 
 
@@ -65,11 +71,13 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
     """Writes out/index.html, and its figures as PNG and SVG under out/figures/; returns the page.
 
     ``directory`` is that of a run, or of an analysis of several; ``others`` are more of them, which
-    only get a row each in a table beside it. Equal tables give equal bytes. Raises
-    FileNotFoundError where there is no such directory.
+    get a row each in a table beside it, and lend the results of studies that it lacks. Equal tables
+    give equal bytes. Raises FileNotFoundError where there is no such directory.
     """
-    results = read_results(directory)
-    beside = comparison(results, directory, others)
+    results = read_results(directory, others)
+    directories = [directory, *others]
+    names = dict(zip(directories, short_names(directories), strict=True))
+    lender = {study: names[path] for study, path in results.borrowed.items()}
     drawn = out / "figures"
     clear_figures(drawn)
     sections = (
@@ -77,14 +85,14 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
             "p", f"{_QUESTION} {_OBSERVED if _is_observed(results) else _DESIGN}", class_="lead"
         ),
         element("p", _KINDS, " ", _extent(results)),
-        _section("What came out", _outcome(results)),
+        _section("What came out", _outcome(results), lender.get("co_emergence")),
         _section("Beside the published figures", side_by_side(results)),
         _section("Figures", figures(results, PICTURES, drawn)),
-        _section("Where each fact lives", localization(results, drawn)),
-        _section("Does reasoning reach other formats?", chain_of_thought(results, drawn)),
-        _section("Are neurons of the fact or of the query?", query_localization(results, drawn)),
-        _section("Does an edit of one side show on the other?", entity_relation(results, drawn)),
-        _section("Other models and settings", beside),
+        *[
+            _section(title, write(results, drawn), lender.get(study))
+            for study, (title, write) in _SECTIONS.items()
+        ],
+        _section("Other models and settings", comparison(directories)),
         _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),
         _section("Arms of the experiment", _arms(results)),
@@ -101,8 +109,12 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
     return page
 
 
-def _section(title: str, content: Html) -> Html:
-    return element("section", element("h2", title), content) if content else Html("")
+def _section(title: str, content: Html, lender: str | None = None) -> Html:
+    """``lender``: the directory whose results these are, where it is not that of the page."""
+    if not content:
+        return Html("")
+    told = element("p", "Measured on ", element("strong", lender), ".") if lender else ""
+    return element("section", element("h2", title), told, content)
 
 
 def _is_observed(results: Results) -> bool:

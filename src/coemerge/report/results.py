@@ -2,6 +2,7 @@
 or have columns that nobody here knows."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class Results:
     """``tables`` by name, without empty ones; ``code`` their versions by table, where a file says;
-    ``manifests`` one per run; ``facts`` fact_id -> text; ``missing`` studies without results."""
+    ``manifests`` one per run; ``facts`` fact_id -> text; ``missing`` studies without results;
+    ``borrowed`` studies whose results are those of another directory."""
 
     tables: dict[str, pd.DataFrame]
     summary: list[Row]
@@ -50,6 +52,7 @@ class Results:
     missing: list[str]
     facts: dict[str, str] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
+    borrowed: dict[str, Path] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
         """Empty where the study wrote none."""
@@ -66,13 +69,20 @@ class Results:
         return {str(key): value for key, value in rows[0].items()} if rows else {}
 
 
-def read_results(directory: Path) -> Results:
-    """Raises FileNotFoundError without the directory, ValueError naming a file that is no JSON."""
-    if not directory.is_dir():
-        raise FileNotFoundError(
-            f"{directory}: no such directory; give that of a run or an analysis"
-        )
-    homes = {name: _home(directory, name) for name in STUDIES}
+def read_results(directory: Path, others: Sequence[Path] = ()) -> Results:
+    """A study without results in ``directory`` is that of the first of ``others`` that has some.
+
+    Raises FileNotFoundError without the directory, ValueError naming a file that is no JSON.
+    """
+    for path in (directory, *others):
+        if not path.is_dir():
+            raise FileNotFoundError(f"{path}: no such directory; give that of a run or an analysis")
+    having = {
+        name: [path for path in (directory, *others) if _home(path, name)] for name in STUDIES
+    }
+    homes = {name: _home(paths[0], name) if paths else None for name, paths in having.items()}
+    borrowed = {name: paths[0] for name, paths in having.items() if paths and paths[0] != directory}
+    read = [directory, *dict.fromkeys(borrowed.values())]
     paths = [home / f"{name}.parquet" for study, home in homes.items() if home
              for name in TABLES.get(study, ())]  # fmt: skip
     paths += [directory / "tables" / f"{name}.parquet" for name in RUN_TABLES]
@@ -87,10 +97,11 @@ def read_results(directory: Path) -> Results:
     return Results(
         tables=tables,
         summary=summary,
-        manifests=_manifests(directory),
+        manifests=_distinct([manifest for path in read for manifest in _manifests(path)]),
         missing=[name for name, home in homes.items() if home is None],
-        facts=_facts(directory / "tables" / "facts.parquet"),
+        facts={id_: text for path in reversed(read) for id_, text in _facts(path).items()},
         code={name: version for name, version in code.items() if version},
+        borrowed=borrowed,
     )
 
 
@@ -145,6 +156,11 @@ def _manifests(directory: Path) -> list[Row]:
     return [_json(path)] if path.is_file() else []
 
 
+def _distinct(manifests: list[Row]) -> list[Row]:
+    """A run that was analysed alone and with others is one."""
+    return [manifest for k, manifest in enumerate(manifests) if manifest not in manifests[:k]]
+
+
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +175,8 @@ def _json_list(path: Path) -> list[Row]:
     return content
 
 
-def _facts(path: Path) -> dict[str, str]:
+def _facts(directory: Path) -> dict[str, str]:
+    path = directory / "tables" / "facts.parquet"
     columns = ["fact_id", "subject", "relation", "object"]
     if not path.is_file() or not set(columns) <= set(pq.read_schema(path).names):
         return {}
