@@ -32,10 +32,16 @@ from coemerge.tracking.dashboard import (
     save_workspace,
 )
 from coemerge.tracking.entity_relation import entity_relation_metrics
+from coemerge.tracking.knowledge_neurons import knowledge_neurons_metrics
 from coemerge.tracking.query_localization import query_localization_metrics
 from tests.conftest import ComposeSettings
+from tests.report.made_up_neurons import neuron_tables
 from tests.report.made_up_sides import side_tables
 from tests.tracking.conftest import Logged, read_back
+
+
+# Sets, effects, noise, co-occurrence, scores of edits, and what edits imply.
+N_NEURON_METRICS = 2 * 4 + 2 * 4 + 2 + 2 * 3 + 5 * 2 * 4 + 2 * 2 * 2 * 2 * 4
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def analysis_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
 
 @pytest.fixture(scope="module")
 def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
-    """What analyses of queries, reasoning and two sides log of tables such as studies write."""
+    """What analyses of single checkpoints log of tables such as studies write."""
     shares = {"threshold": "0.3", "sets": "threshold", "control": "none", "share": 0.5}
     means = {"relation": "all", "sets": "threshold", "measure": "cs2", "value": 0.5}
     tables = {
@@ -85,7 +91,8 @@ def studies_log(tmp_path_factory: pytest.TempPathFactory) -> Logged:
     }  # fmt: skip
     sides = {name: frame.to_dict("records") for name, frame in side_tables().items()}
     found = query_localization_metrics(tables, 0.3) | chain_of_thought_metrics(tables)
-    found |= entity_relation_metrics(sides)
+    neurons = {name: frame.to_dict("records") for name, frame in neuron_tables().items()}
+    found |= entity_relation_metrics(sides) | knowledge_neurons_metrics(neurons)
     directory = tmp_path_factory.mktemp("studies")
     log_analysis(directory, "smoke-seed0-studies", "smoke", {}, found, [], {})
     return read_back(directory)
@@ -129,7 +136,10 @@ def test_every_metric_it_draws_is_logged(
 def test_it_draws_whatever_those_studies_log(workspace: ws.Workspace, studies_log: Logged):
     logged = {key for key in studies_log.keys if "/" in key}
 
-    assert len(logged) == 4 + 5 + 2 * 6 + 2 + 2 * 4 * 2 + (2 * 5 * 2 + 2 * 5 * 2 * 5 + 6 + 3)
+    assert (
+        len(logged)
+        == 4 + 5 + 2 * 6 + 2 + 2 * 4 * 2 + (2 * 5 * 2 + 2 * 5 * 2 * 5 + 6 + 3) + N_NEURON_METRICS
+    )
     assert logged - metric_keys(workspace) == set()
 
 

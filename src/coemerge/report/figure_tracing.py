@@ -1,6 +1,8 @@
 """Causal tracing with the subject's, the relation's or both tokens corrupted (methods 4.4): maps
 of indirect effects, severed runs, the neutral control, and attention's share."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -47,7 +49,8 @@ def draw_effects(rows: pd.DataFrame) -> Figure:
     for line, kind in zip(panels, kinds, strict=True):
         for axes, corrupt in zip(line, corruptions, strict=True):
             own = rows[(rows["kind"] == kind) & (rows["corrupt"] == corrupt)]
-            image = _map(axes, own, corrupt, colours, scale)
+            labels = {role: role_name(role, corrupt) for role in set(own["role"])}
+            image = effect_map(axes, own, labels, colours, scale)
             axes.set_title(f"{KINDS[kind]}, {_noise(corrupt)}\n{_prompts(own)}", fontsize=8)
     for axes in panels[-1]:
         axes.set_xlabel("restored layer (middle of a window)")
@@ -65,11 +68,11 @@ def colour_scale(values: pd.Series) -> tuple[Colormap, Normalize]:
     return colormaps[SEQUENTIAL], Normalize(0, top)
 
 
-def _map(
-    axes: Axes, rows: pd.DataFrame, corrupt: str, colours: Colormap, scale: Normalize
+def effect_map(
+    axes: Axes, rows: pd.DataFrame, labels: Mapping[str, str], colours: Colormap, scale: Normalize
 ) -> AxesImage:
-    """Layers from left to right, roles from above, the last token's below; the highest effect
-    before it as a number, and columns whose window is cut hatched."""
+    """Layers from left to right, roles (with their ``labels``) from above, the last token's below;
+    the highest effect before it as a number, and columns whose window is cut hatched."""
     ordered = dict.fromkeys(rows.sort_values("place")["role"])
     roles = sorted(ordered, key=lambda role: role == LAST)
     grid = rows.pivot(index="role", columns="layer", values="aie").reindex(roles)
@@ -89,7 +92,7 @@ def _map(
     for column in cut:
         axes.axvspan(layers.index(column) - 0.5, layers.index(column) + 0.5, fill=False,
                      hatch=_CUT, edgecolor="#777777", linewidth=0)  # fmt: skip
-    axes.set_yticks(range(len(roles)), [role_name(role, corrupt) for role in roles], fontsize=7.5)
+    axes.set_yticks(range(len(roles)), [labels[role] for role in roles], fontsize=7.5)
     step = max(1, -(-len(layers) // 12))
     axes.set_xticks(range(0, len(layers), step), [str(layer) for layer in layers[::step]])
     axes.spines[:].set_visible(False)

@@ -10,6 +10,7 @@ from coemerge.report.chain_of_thought import chain_of_thought
 from coemerge.report.comparison import comparison, short_names
 from coemerge.report.entity_relation import entity_relation
 from coemerge.report.figures_co_emergence import PICTURES
+from coemerge.report.knowledge_neurons import knowledge_neurons
 from coemerge.report.localization import localization
 from coemerge.report.markup import Html, element, join, number, table, to_html
 from coemerge.report.page_style import PAGE
@@ -63,6 +64,7 @@ _SECTIONS: dict[str, tuple[str, Callable[[Results, Path], Html]]] = {  # by stud
     "chain_of_thought": ("Does reasoning reach other formats?", chain_of_thought),
     "query_localization": ("Are neurons of the fact or of the query?", query_localization),
     "entity_relation": ("Does an edit of one side show on the other?", entity_relation),
+    "knowledge_neurons": ("What have knowledge neurons to do with knowledge?", knowledge_neurons),
 }
 _EXAMPLES = 10
 

@@ -33,6 +33,10 @@ TABLES: dict[str, tuple[str, ...]] = {  # what the page uses, by study
         "side_exclusions", "cross_side", "side_transfer", "side_means", "edit_choice",
         "edit_outcomes", "tracing_totals", "tracing_effects", "attention_shares",
     ),
+    "knowledge_neurons": (
+        "skills", "neuron_groups", "categorical", "token_shifts", "surface_fits", "syntax_totals",
+        "syntax_effects", "rewrites", "rewrite_choice", "implication_rates", "completions",
+    ),
 }  # fmt: skip
 RUN_TABLES = ("localization", "localization_overlaps")  # what training measured, of one run
 TO_THE_END = -1  # window: from the step at which the prerequisites are met to the last checkpoint

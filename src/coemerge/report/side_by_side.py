@@ -4,7 +4,9 @@ import re
 
 import pandas as pd
 
+from coemerge.report.findings_implications import implication_controls
 from coemerge.report.findings_masks import overlap_means
+from coemerge.report.findings_neurons import neuron_controls
 from coemerge.report.findings_queries import score_controls, share_controls
 from coemerge.report.findings_sides import side_controls
 from coemerge.report.findings_tracing import tracing_controls
@@ -28,11 +30,16 @@ _NOTES = {  # by study, where it was run
     "the relation probe; TI, the transfer index, is what an edit changes on the other side, of "
     "what an edit of that side changes there, net of damage with the change of a third object "
     "taken off both.",
+    "knowledge_neurons": "n of P4-a: sets of neurons, or prompts; of P4-b: edited facts. "
+    "τ_share: the share of prompts that a neuron has to be found in. Values of P4-b are of what "
+    "has to hold under an edit: the new object's inverse, or its synonym.",
 }
 _FOLDS = {
     "seen": "The same with option sets that training showed together",
     "task": "Direct answers and chain of thought, format by format",
     "sides": "Edits of either side: before the edit, generalisation, and transfer by arm",
+    "neurons": "Knowledge neurons of single items",
+    "implied": "What edits imply: before the edit, the edit itself, other conditions and arms",
 }
 _LEVEL = 0.05  # of false discoveries over checkpoints
 _NULLS = {
@@ -96,12 +103,20 @@ def waiting(results: Results, study: str) -> Html:
 
 def _fold(row: Row) -> str:
     """Which of the lesser groups a row is in, if any: transfer with option sets that were seen (not
-    the difference with them), single formats of reasoning, and edits by other measures or arm by
-    arm."""
+    the difference with them), single formats of reasoning, edits by other measures or arm by
+    arm, and sets of neurons of single items."""
     name = str(row.get("name", ""))
     if row.get("id") == "P2-a":
         return (
             "" if re.match("(mean|transfer|net)/efficacy/[^/]+/[^/]+(/post)?$", name) else "sides"
+        )
+    if row.get("id") == "P4-a":
+        return "neurons" if "/item" in name else ""
+    if row.get("id") == "P4-b":
+        return (
+            ""
+            if re.match("(symmetry|synonymy)/[^/]+/(all|stated_known)/post$", name)
+            else ("implied")
         )
     if name.startswith("cot/"):
         return "" if name.endswith("/all") else "task"
@@ -211,6 +226,8 @@ def _controls(results: Results, published: Published) -> Html:
         "P2-b": tracing_controls,
         "P3-a": share_controls,
         "P3-b": score_controls,
+        "P4-a": neuron_controls,
+        "P4-b": implication_controls,
     }.get(published.id)
     found = measured(results) if measured else []
     return lines([*found, element("small", published.controls)])

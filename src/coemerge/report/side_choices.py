@@ -32,10 +32,10 @@ def _tried(frame: pd.DataFrame) -> list[tuple[Line, str]]:
         values = [own[name].mean() if name in own else math.nan for name in _SCORES]
         found.append((int(own["chosen"].sum()), values[-1], int(layer), str(setting), values, own))
     found.sort(key=lambda item: (-item[0], -item[1] if pd.notna(item[1]) else float("inf")))
-    tried = [_values(layer, setting) for _, _, layer, setting, *_ in found]
+    tried = [setting_values(layer, setting) for _, _, layer, setting, *_ in found]
     lines = []
     for chosen, _, layer, setting, values, own in found:
-        edge = ", ".join(edges(_values(layer, setting), tried)) if chosen else ""
+        edge = ", ".join(edges(setting_values(layer, setting), tried)) if chosen else ""
         line: Line = (
             editor_name(str(own["editor"].iloc[0])),
             SIDES[str(own["edit_side"].iloc[0])],
@@ -50,7 +50,7 @@ def _tried(frame: pd.DataFrame) -> list[tuple[Line, str]]:
     return lines
 
 
-def _values(layer: int, setting: str) -> dict[str, float]:
+def setting_values(layer: int, setting: str) -> dict[str, float]:
     """Numbers of ``lr=0.5, steps=20``, and the layer."""
     found = {"layer": float(layer)}
     for part in setting.split(", "):

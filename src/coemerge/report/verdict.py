@@ -1,7 +1,9 @@
 """What came out, in plain words; every word that judges follows from numbers by a rule here."""
 
 from coemerge.report.findings import finding, share
+from coemerge.report.findings_implications import implication_finding
 from coemerge.report.findings_masks import mask_finding, reasoning_finding
+from coemerge.report.findings_neurons import neuron_finding
 from coemerge.report.findings_queries import query_finding
 from coemerge.report.findings_sides import side_finding
 from coemerge.report.markup import Html, number, points
@@ -37,7 +39,8 @@ def is_at_chance(score: float, low: float, high: float) -> bool:
 def verdict(results: Results) -> list[Html]:
     """One paragraph per finding, the main one first; empty without a study."""
     parts = (_asymmetry, _kinds, _across, _failures, _interaction, _never, mask_finding,
-             reasoning_finding, query_finding, side_finding)  # fmt: skip
+             reasoning_finding, query_finding, side_finding, neuron_finding,
+             implication_finding)  # fmt: skip
     return [found for part in parts if (found := part(results))]
 
 

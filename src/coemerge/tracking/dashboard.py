@@ -1,7 +1,7 @@
 """The project's W&B workspace as code: its sections and panels, one function per section."""
 
-from collections.abc import Callable, Sequence
-from itertools import combinations, permutations
+from collections.abc import Callable
+from itertools import combinations
 from urllib.parse import parse_qs, urlparse
 
 import wandb
@@ -11,25 +11,11 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.tracking import names
+from coemerge.tracking.panels import FRACTION, Names, Panel, at_the_end, over_steps, section
+from coemerge.tracking.sections_of_analyses import neurons, queries, reasoning, sides
 
 NAME = "Co-emergence"
 ARMS = ("A0_full", "A1_withheld_target", "A2_single_source", "A5_never")  # of the main experiment
-Names = Sequence[str]
-Panel = wr.LinePlot | wr.BarPlot
-_FRACTION = (0, 1)
-LOCALISERS = ("joint", "single", "gradient")
-CONTROLS = ("none", "other_facts", "same_answer", "context", "random")
-EDITED = ("local", "global", "consistent", "equal", "mismatched", "random")
-UPDATED = (*EDITED, "rome", "memit")
-MASKS = ("own", "route", "other_mean", "other_worst")  # whose units are ablated while reasoning
-EDITORS = ("rome", "memit", "ft", "ft_l", "kn")
-SIDES = ("entity", "relation")
-PROBES = (*SIDES, "removal", "entity_third", "relation_third")
-CORRUPTED = ("subject", "relation", "both")
-NOISE = (
-    *(f"bare_{name}" for name in CORRUPTED),
-    *(f"prefixed_{name}" for name in ("subject", "relation", "neutral")),
-)
 _MASK_MEASURES = {
     "necessity": "Drop on a mask's own fact and task",
     "specificity": "Drop on other facts and other tasks, mean",
@@ -111,17 +97,17 @@ def check_url(url: str, entity: str, project: str) -> None:
 
 
 def _training(tasks: Names, arms: Names) -> ws.Section:
-    panels = [_over_steps(title, [name]) for name, title in names.TRAINING.items()]
-    return _section("Training", panels)
+    panels = [over_steps(title, [name]) for name, title in names.TRAINING.items()]
+    return section("Training", panels)
 
 
 def _acquisition(tasks: Names, arms: Names) -> ws.Section:
     emerged = [names.emerged_fraction(task) for task in tasks]
-    return _section(
+    return section(
         "Acquisition",
         [
-            _over_steps("Facts emerged, by task", emerged, _FRACTION),
-            _over_steps("Score, by task", [names.score(task) for task in tasks]),
+            over_steps("Facts emerged, by task", emerged, FRACTION),
+            over_steps("Score, by task", [names.score(task) for task in tasks]),
         ],
     )
 
@@ -130,112 +116,40 @@ def _acquisition_by_arm(tasks: Names, arms: Names) -> ws.Section:
     panels = []
     for task in tasks:
         emerged = [names.emerged_fraction(task, arm) for arm in arms]
-        panels.append(_over_steps(f"Facts emerged on {task}, by arm", emerged, _FRACTION))
-    return _section("Acquisition by arm", panels)
+        panels.append(over_steps(f"Facts emerged on {task}, by arm", emerged, FRACTION))
+    return section("Acquisition by arm", panels)
 
 
 def _exposure(tasks: Names, arms: Names) -> ws.Section:
-    return _section("Exposure", [_over_steps("Documents shown", [names.N_DOCUMENTS])])
+    return section("Exposure", [over_steps("Documents shown", [names.N_DOCUMENTS])])
 
 
 def _localization(tasks: Names, arms: Names) -> ws.Section:
     pairs = combinations(sorted(tasks), 2)
     overlaps = [names.localization_overlap(task, other) for task, other in pairs]
     panels = [
-        _over_steps(title, [names.localization(task, measure) for task in tasks])
+        over_steps(title, [names.localization(task, measure) for task in tasks])
         for measure, title in _MASK_MEASURES.items()
     ]
-    return _section(
+    return section(
         "Localization",
         [
             *panels,
-            _over_steps("Overlap of a fact's masks for two tasks", overlaps),
-            _over_steps("Masks trained", [names.N_MASKS]),
+            over_steps("Overlap of a fact's masks for two tasks", overlaps),
+            over_steps("Masks trained", [names.N_MASKS]),
         ],
     )
 
 
 def _co_emergence(tasks: Names, arms: Names) -> ws.Section:
     panels: list[Panel] = [
-        _at_the_end("Pairs that do not co-emerge", [names.FAILURE_RATE]),
-        _over_steps("Variance due to fact and task together", [names.INTERACTION_SHARE], _FRACTION),
+        at_the_end("Pairs that do not co-emerge", [names.FAILURE_RATE]),
+        over_steps("Variance due to fact and task together", [names.INTERACTION_SHARE], FRACTION),
     ]
     for source in tasks:
         targets = [names.transfer(source, target) for target in tasks if target != source]
-        panels.append(_at_the_end(f"Facts shown in {source} alone, emerged on", targets))
-    return _section("Co-emergence (analyses)", panels)
-
-
-def _queries(tasks: Names, arms: Names) -> ws.Section:
-    inconsistent = [names.query_localization("inconsistent", name) for name in ("all", *LOCALISERS)]
-    cs2 = [names.query_localization("cs2", f"joint_{control}") for control in CONTROLS]
-    edits = [
-        _at_the_end(
-            f"{edit.capitalize()}: mean of Rel, Gen and Loc, by whose neurons",
-            [names.query_localization(edit, edited) for edited in kinds],
-        )
-        for edit, kinds in (("erase", EDITED), ("update", UPDATED))
-    ]
-    return _section(
-        "Queries (analyses)",
-        [
-            _at_the_end("Facts with inconsistent neurons, by localiser", inconsistent),
-            _at_the_end("CS2 of a fact's queries, beside nulls", cs2),
-            *edits,
-        ],
-    )
-
-
-def _reasoning(tasks: Names, arms: Names) -> ws.Section:
-    panels = [
-        _at_the_end(
-            f"Drop of accuracy, {words}, by whose units are ablated",
-            [
-                names.chain_of_thought(prompting, name)
-                for masks in MASKS
-                for name in (masks, f"{masks}_floor")
-            ],
-        )
-        for prompting, words in (("direct", "asked directly"), ("cot", "with reasoning"))
-    ]
-    return _section("Reasoning (analyses)", panels)
-
-
-def _sides(tasks: Names, arms: Names) -> ws.Section:
-    transfer, net = (
-        [
-            names.entity_relation(group, f"{editor}_{side}_to_{probe}")
-            for editor in EDITORS
-            for side, probe in permutations(SIDES)
-        ]
-        for group in ("transfer", "net_transfer")
-    )
-    success = [
-        _at_the_end(
-            f"Efficacy of {side} edits {words}, by editor and probe",
-            [
-                names.entity_relation(moment, f"{editor}_{side}_on_{probe}")
-                for editor in EDITORS
-                for probe in PROBES
-            ],
-        )
-        for side in SIDES
-        for moment, words in (("pre", "before any"), ("post", "under them"))
-    ]
-    noise = [names.entity_relation("total_effect", name) for name in NOISE]
-    shares = [names.entity_relation("attention_share", name) for name in CORRUPTED]
-    return _section(
-        "Two sides (analyses)",
-        [
-            wr.BarPlot(title="Transfer of edits to the other side", metrics=list(transfer)),
-            wr.BarPlot(title="Transfer to the other side, net of damage", metrics=list(net)),
-            *success,
-            wr.BarPlot(
-                title="Lost of the answer's probability, by what gets noise", metrics=list(noise)
-            ),
-            _at_the_end("Attention's share of the effect, by what gets noise", shares),
-        ],
-    )
+        panels.append(at_the_end(f"Facts shown in {source} alone, emerged on", targets))
+    return section("Co-emergence (analyses)", panels)
 
 
 # In the order of the page. Whoever adds one shows in tests that its metrics are logged.
@@ -246,22 +160,8 @@ SECTIONS: tuple[Callable[[Names, Names], ws.Section], ...] = (
     _exposure,
     _localization,
     _co_emergence,
-    _reasoning,
-    _queries,
-    _sides,
+    reasoning,
+    queries,
+    sides,
+    neurons,
 )
-
-
-def _section(name: str, panels: Sequence[Panel]) -> ws.Section:
-    return ws.Section(name=name, panels=list(panels), is_open=True)
-
-
-def _over_steps(
-    title: str, metrics: Names, range_y: tuple[float | None, float | None] = (None, None)
-) -> Panel:
-    return wr.LinePlot(title=title, x="step", y=list(metrics), title_x="step", range_y=range_y)
-
-
-def _at_the_end(title: str, metrics: Names) -> Panel:
-    """Bars of last values, all of them fractions."""
-    return wr.BarPlot(title=title, metrics=list(metrics), range_x=_FRACTION)

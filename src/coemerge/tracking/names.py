@@ -53,6 +53,14 @@ def entity_relation(group: str, name: str) -> str:
     return f"entity_relation/{group}/{name}"
 
 
+def knowledge_neurons(group: str, name: str) -> str:
+    """Of the study of knowledge neurons: ``group`` is n_neurons, excess, error_change, p_change, a
+    score of edits (es, ps, ns, top1, s), pre or post (of what edits imply; stated_known_pre and
+    stated_known_post), total_effect or cooccurrence; ``name`` syntax or facts with a level, a
+    change or an editor, or a family with an editor and a check."""
+    return f"knowledge_neurons/{group}/{name}"
+
+
 def chain_of_thought(prompting: str, masks: str) -> str:
     """Drop of accuracy, direct or with reasoning (cot); ``masks``: whose units were ablated."""
     return f"chain_of_thought/{prompting}/{masks}"
