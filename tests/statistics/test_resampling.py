@@ -210,3 +210,31 @@ def test_undefined_cells_are_left_out_column_by_column():
     assert (alone.mean.tolist(), np.isnan(alone.low).all()) == ([1, 1], True)
     with pytest.raises(ValueError, match="no values"):
         hierarchical_means([np.empty((0, 4))])
+
+
+def test_weighted_facts_count_as_often_as_values_they_are_means_of():
+    """Facts of 1, 2 and 3 values: the mean is that of the values, and resampling takes facts."""
+    rng = np.random.default_rng(0)
+    sizes = [rng.integers(1, 4, size=40) for _ in range(2)]
+    values = [[rng.normal(size=n) for n in of_seed] for of_seed in sizes]
+    tables = [np.array([[v.mean(), 1.0] for v in of_seed]) for of_seed in values]
+
+    found = hierarchical_means(tables, draws=4000, weights=sizes)
+
+    everything = np.concatenate([v for of_seed in values for v in of_seed])
+    assert found.mean == pytest.approx([everything.mean(), 1.0], abs=EXACT_IN_FLOAT64)
+    assert found.n.tolist() == [80, 80]
+    sums = [np.array([[v.sum(), len(v)] for v in of_seed]) for of_seed in values]
+    _, low, high, _ = hierarchical_sums(sums, lambda s: s[:, 0] / s[:, 1], draws=4000)
+    assert (found.low[0], found.high[0]) == pytest.approx((low, high))
+
+
+def test_equal_weights_are_none():
+    tables = [np.random.default_rng(0).normal(size=(30, 3))]
+    tables[0][4, 1] = np.nan
+    plain, weighted = (
+        hierarchical_means(tables, draws=200, weights=weights) for weights in (None, [[2] * 30])
+    )
+    assert weighted.mean == pytest.approx(plain.mean)
+    assert weighted.high == pytest.approx(plain.high)
+    assert weighted.n.tolist() == plain.n.tolist() == [30, 29, 30]
