@@ -12,7 +12,6 @@ from torch import Tensor
 
 from coemerge.interventions.guard import unchanged
 from coemerge.localization.attribution_config import METHODS
-from coemerge.studies.query_localization import attributions
 from coemerge.studies.query_localization.attributions import find_neurons
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.edits import EDITS, TUNED
@@ -21,6 +20,7 @@ from coemerge.studies.query_localization.study import Studied, study_model
 from coemerge.studies.query_localization.summary import summary_rows
 from coemerge.studies.query_localization.tables import query_localization_tables
 from coemerge.studies.query_localization.wordings import assigned_consistency
+from coemerge.studies.shared import attributions
 from coemerge.studies.shared.means import Rows
 from coemerge.tables.query_localization_records import QUERY_LOCALIZATION_RECORDS
 from coemerge.tables.records import RECORDS
@@ -421,7 +421,7 @@ def test_tiny_attributions_keep_their_order(tmp_path: Path, monkeypatch: pytest.
     values = (
         torch.linspace(-1, 2, 20).expand(4, 1, 20) * torch.tensor([1e-12, 1, 1e9, 0])[:, None, None]
     )
-    monkeypatch.setattr(attributions, "attribute", lambda *_args, **_kwargs: values)
+    monkeypatch.setattr(attributions, "attribute", lambda *_args, **_kwargs: values.clone())
     ids = [[row] for row in range(4)]
 
     for _ in range(2):  # computed, then read

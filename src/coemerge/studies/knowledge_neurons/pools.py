@@ -59,12 +59,12 @@ def _syntax_pools(subject: Subject, config: KnowledgeNeuronsConfig) -> list[Pool
     known = list(dict.fromkeys(prompt.pair.phenomenon for prompt in subject.pairs))
     _check_names("phenomena", config.phenomena, known, "phenomena")
     chosen = known if config.phenomena is None else config.phenomena
-    distinct = {
-        (p.pair.phenomenon, p.pair.word_class, p.ids, p.good_id, p.bad_id): p
-        for p in reversed(subject.pairs)
-        if p.pair.phenomenon in chosen
-    }
-    asked = list(reversed(distinct.values()))
+    distinct: dict[tuple, PairPrompt] = {}
+    for prompt in subject.pairs:
+        if prompt.pair.phenomenon in chosen:
+            named = (prompt.pair.phenomenon, prompt.pair.word_class)
+            distinct.setdefault((*named, prompt.ids, prompt.good_id, prompt.bad_id), prompt)
+    asked = list(distinct.values())
     if not asked:
         return []
     margin = margins(subject.model, asked).numpy().astype(float)
