@@ -1,0 +1,211 @@
+"""Edits of syntax and of facts by the same editors: to the form that does not agree, and to another
+object (methods 6.5, 2.10)."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch import nn
+from tqdm import tqdm
+
+from coemerge.editing.counterfact_scores import harmonic_mean, trial_scores
+from coemerge.editing.rows import top_tokens
+from coemerge.interventions.edits import Edit
+from coemerge.interventions.guard import unchanged
+from coemerge.statistics.resampling import hierarchical_means, hierarchical_sums
+from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
+from coemerge.studies.knowledge_neurons.rewrite_plans import Plan, make_plan
+from coemerge.studies.knowledge_neurons.rewrites import Rewrite, make_rewrites
+from coemerge.studies.knowledge_neurons.subject import KINDS, Chosen, Pool, Subject
+from coemerge.studies.knowledge_neurons.tracing import Traced
+from coemerge.studies.shared.editors import (
+    ANY_LAYER,
+    Editors,
+    check_edited_layers,
+    make_editors,
+)
+from coemerge.studies.shared.grids import told
+from coemerge.studies.shared.means import Rows
+from coemerge.tables.knowledge_edits_records import RewriteChoiceRecord
+
+log = logging.getLogger(__name__)
+SHARES = ("es", "ps", "ns")
+MOMENTS = ("pre", "post")
+ALL = "all"
+MEASURES = (*SHARES, "top1")
+
+
+@dataclass(frozen=True)
+class Rewriting:
+    """Of one model. ``edits``: a row per edit reported: seed, kind, topic, item, about, editor,
+    layer, setting, and each of ``MEASURES`` as NAME_pre and NAME_post. ``tried``:
+    ``RewriteChoiceRecord``. ``chosen``: by kind, then editor; empty for a kind that could not be
+    edited."""
+
+    edits: pd.DataFrame
+    tried: pd.DataFrame
+    editors: Editors
+    chosen: Mapping[str, Mapping[str, Chosen]]
+
+
+def rewrite(
+    subject: Subject,
+    pools: Sequence[Pool],
+    traced: Traced,
+    config: KnowledgeNeuronsConfig,
+    cache: Path,
+) -> Rewriting:
+    """Layer, token and settings of every editor are chosen, kind by kind, on words and subjects
+    that nothing is reported of. Raises ValueError for layers that the model has not. The model is
+    left as found; moments of keys are kept in ``cache``."""
+    check_edited_layers(subject.model, config.layers)
+    rewrites = make_rewrites(pools, config)
+    plans = {}
+    for kind in KINDS:
+        of_kind = [one for one in rewrites if one.kind == kind]
+        plan = make_plan(kind, of_kind, traced.kinds.get(kind), config)
+        if plan is not None:
+            plans[kind] = plan
+    layers = sorted({layer for plan in plans.values() for layer in plan.layers})
+    editors = make_editors(subject, layers, config, cache)
+    tried = {kind: _tried(kind, editors, plan, config) for kind, plan in plans.items()}
+    edits = [_edited(editors, plans[kind], chosen) for kind, (_, chosen) in tried.items()]
+    names = [column.name for column in fields(RewriteChoiceRecord)]
+    found = [frame for frame, _ in tried.values()] or [pd.DataFrame(columns=names)]
+    return Rewriting(
+        edits=pd.concat(edits or [pd.DataFrame()], ignore_index=True).assign(seed=subject.seed),
+        tried=pd.concat(found, ignore_index=True).assign(seed=subject.seed)[names],
+        editors=editors,
+        chosen={kind: tried[kind][1] if kind in tried else {} for kind in KINDS},
+    )
+
+
+def _tried(
+    kind: str, editors: Editors, plan: Plan, config: KnowledgeNeuronsConfig
+) -> tuple[pd.DataFrame, dict[str, Chosen]]:
+    """``RewriteChoiceRecord`` but for the seed, and the best of each editor by s, the first of
+    equals."""
+    runs = [
+        Chosen(editor, layer, setting, plan.token)
+        for editor in config.editors
+        for layer in ([ANY_LAYER] if editor == "kn" else plan.layers)
+        for setting in config.settings(editor)
+    ]
+    rows = []
+    for run in tqdm(runs, desc=f"choosing edits of {kind}", unit="setting"):
+        scores = trial_scores(
+            editors.model, [one.trial for one in plan.dev], _edits(editors, plan.dev, run)
+        ).means()
+        means = {name: scores[name] for name in SHARES}
+        rows.append(
+            {
+                "kind": kind,
+                "editor": run.editor,
+                "layer": run.layer,
+                "setting": told(run.setting),
+                "token": run.token,
+                **means,
+                "s": _of_defined(means.values()),
+                "n": len(plan.dev),
+            }
+        )
+    tried = pd.DataFrame(rows)
+    best = tried["s"].fillna(-1).groupby(tried["editor"], sort=False).idxmax()
+    for i in best:
+        log.info("%s, %s: layer %d, %s", kind, *tried.loc[i, ["editor", "layer", "setting"]])
+    chosen = {runs[i].editor: runs[i] for i in best}
+    return tried.assign(chosen=tried.index.isin(best)), chosen
+
+
+def _edits(editors: Editors, rewrites: Sequence[Rewrite], by: Chosen) -> list[Edit]:
+    requests = [one.request for one in rewrites]
+    outcomes = editors.outcomes(by.editor, requests, by.layer, by.setting)
+    return [outcome.edit for outcome in outcomes]
+
+
+def _of_defined(shares: Iterable[float]) -> float:
+    """Harmonic mean of those that are: bijective relations have no neighbours."""
+    return float(harmonic_mean(*[share for share in shares if not np.isnan(share)]))
+
+
+def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen]) -> pd.DataFrame:
+    """Rows of ``Rewriting.edits`` but for the seed, of all that is reported."""
+    names = ("kind", "topic", "item", "about")
+    named = pd.DataFrame({name: [getattr(one, name) for one in plan.test] for name in names})
+    before = _scores(editors.model, plan.test, None).add_suffix("_pre")
+    frames = []
+    for editor, by in tqdm(chosen.items(), desc=f"editing {named['kind'][0]}", unit="editor"):
+        after = _scores(editors.model, plan.test, _edits(editors, plan.test, by))
+        how = {"editor": editor, "layer": by.layer, "setting": told(by.setting)}
+        frames.append(pd.concat([named.assign(**how), before, after.add_suffix("_post")], axis=1))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _scores(
+    model: nn.Module, rewrites: Sequence[Rewrite], edits: Sequence[Edit] | None
+) -> pd.DataFrame:
+    """Columns ``MEASURES``, a row per edit; None for the untouched model."""
+    found = trial_scores(model, [one.trial for one in rewrites], edits)
+    with unchanged(model):
+        model.eval()
+        said = top_tokens(
+            model,
+            [one.trial.rewrite for one in rewrites],
+            edits=edits or (),
+            edit_of_row=None if edits is None else np.arange(len(edits)),
+        )
+    new = np.array([one.trial.new[0] for one in rewrites])
+    shares = {name: getattr(found, name) for name in SHARES}
+    return pd.DataFrame({**shares, "top1": (said == new).astype(float)})
+
+
+def rewrite_rows(frames: Sequence[pd.DataFrame], config: KnowledgeNeuronsConfig) -> Rows:
+    """``RewritesRecord`` of ``Rewriting.edits`` of all models, by topic and pooled. Where models
+    differ in what was chosen, ``setting`` names all and ``layer`` is the most frequent."""
+    frame = pd.concat([pd.DataFrame(), *frames], ignore_index=True)
+    if frame.empty:
+        return []
+    rows: Rows = []
+    pooled = pd.concat([frame.assign(topic=ALL), frame])
+    for (kind, topic, editor), edits in pooled.groupby(["kind", "topic", "editor"], sort=False):
+        settings = " | ".join(dict.fromkeys(edits["setting"]))
+        how = {"layer": int(edits["layer"].mode()[0]), "setting": settings}
+        named = {"kind": kind, "topic": topic, "editor": editor}
+        rows += [{**named, **row, **how} for row in _mean_rows(edits, config)]
+    return rows
+
+
+def _mean_rows(edits: pd.DataFrame, config: KnowledgeNeuronsConfig) -> Rows:
+    """Of every measure and moment, over seeds and edits; s where its parts are defined."""
+    columns = [f"{measure}_{moment}" for moment in MOMENTS for measure in MEASURES]
+    tables = [of_seed[columns].to_numpy(float) for _, of_seed in edits.groupby("seed")]
+    found = hierarchical_means(tables, config.seed, config.bootstrap_draws)
+    rows: Rows = []
+    for i, (moment, measure) in enumerate(product(MOMENTS, MEASURES)):
+        if found.n[i]:
+            estimate = {"value": found.mean[i], "sd": found.sd[i]}
+            estimate |= {"low": found.low[i], "high": found.high[i]}
+            estimate = {name: float(value) for name, value in estimate.items()}
+            rows.append({"measure": measure, "moment": moment, **estimate, "n": int(found.n[i])})
+    for moment in MOMENTS:
+        parts = edits[[f"{name}_{moment}" for name in SHARES]]
+        parts = parts.loc[:, parts.notna().any()]
+        values = [parts[edits["seed"] == seed].to_numpy(float) for seed in edits["seed"].unique()]
+        sums = [np.hstack([np.nan_to_num(v), ~np.isnan(v)]) for v in values]
+        value, low, high, _ = hierarchical_sums(
+            sums, _harmonic_of_sums, config.seed, config.bootstrap_draws
+        )
+        estimate = {"value": value, "sd": np.nan, "low": low, "high": high}
+        rows.append({"measure": "s", "moment": moment, **estimate, "n": len(edits)})
+    return rows
+
+
+def _harmonic_of_sums(sums: np.ndarray) -> np.ndarray:
+    """Of means, from [B,2C]: C sums, and how many values each is of; NaN where one is of none."""
+    total, count = np.split(sums, 2, axis=1)
+    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+    return harmonic_mean(*means.T)
