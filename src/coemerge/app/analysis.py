@@ -1,8 +1,8 @@
 """What ``analyze.py`` was asked for, checked before anything heavy is imported."""
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from coemerge.app.run_directory import check_run, read_run_manifest
 from coemerge.app.schema import AnalyzeConfig, TrainConfig
-from coemerge.app.settings import suggest
+from coemerge.app.study_settings import (
+    ALL,
+    CONFIGS,
+    OF_PAIRS,
+    check_settings,
+    checked_studies,
+    needs_of_run,
+)
 from coemerge.corpus.arms import ArmsConfig
 from coemerge.corpus.background import BackgroundConfig
 from coemerge.corpus.config import CorpusConfig, DatasetSpec
@@ -20,26 +27,11 @@ from coemerge.lm.config import check_device
 from coemerge.lm.series import Member, find_series, run_series, tokenizer_directory
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.scoring.config import ScoreConfig, check_score_config, settle_chance
-from coemerge.studies.chain_of_thought.config import ChainOfThoughtConfig
-from coemerge.studies.co_emergence.config import CoEmergenceConfig
-from coemerge.studies.entity_relation.config import EntityRelationConfig
-from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
-from coemerge.studies.query_localization.config import QueryLocalizationConfig
-from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.worlds.public import PublicWorldConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 _LONGEST = 100
 WANDB_MODES = ("offline", "online", "disabled")
-_CHECKS: dict[str, Callable[..., Any]] = {
-    "chain_of_thought": ChainOfThoughtConfig,
-    "co_emergence": CoEmergenceConfig,
-    "entity_relation": EntityRelationConfig,
-    "knowledge_neurons": KnowledgeNeuronsConfig,
-    "query_localization": QueryLocalizationConfig,
-    "task_localization": TaskLocalizationConfig,
-}
-_OF_PAIRS = ("knowledge_neurons",)  # studies that ask a data set of minimal pairs for these
 
 
 @dataclass(frozen=True)
@@ -60,7 +52,8 @@ class Series:
 @dataclass(frozen=True)
 class Analysis:
     """``directories``: what was named, runs or (for reports) analyses; ``out`` receives results and
-    report: the run itself, or a directory of its own; ``wandb``: mode and project."""
+    report: the run itself, or a directory of its own, of that ``name``, in ``analyses``; ``wandb``:
+    mode and project. ``settings`` of all studies: by study."""
 
     target: str
     directories: list[Path]
@@ -70,6 +63,8 @@ class Analysis:
     root: Path
     settings: dict[str, Any]
     wandb: dict[str, str]
+    analyses: Path = Path()
+    name: str | None = None
 
 
 def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None) -> Analysis:
@@ -82,47 +77,60 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     target = str(settings.pop("_target_"))
     study = target.rpartition(".")[2]
     check_device(config.device)
-    wandb, root = _wandb(config.logger), Path(config.paths.root)
-    if study in _CHECKS:
-        _check_settings(_CHECKS[study], settings)
+    if study == ALL:
+        settings = checked_studies(settings)
+    elif study in CONFIGS:
+        check_settings(study, settings)
     if config.name is not None and (
         not config.name or "/" in config.name or config.name == "scores"
     ):
         raise ValueError(f"name: {config.name!r} must be a plain name, and not 'scores'")
+    wandb, root = _wandb(config.logger), Path(config.paths.root)
     analyses = Path(config.paths.artifacts) / "analyses"
     if _listed(config.model.path):
-        if config.run is not None:
-            raise ValueError("run and model.path: name one of them")
-        if study not in _CHECKS or _needs_of_run(study):
-            raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
-        world = str((choices or {}).get("world") or "")
-        asks_pairs = study in _OF_PAIRS
+        _check_elsewhere(study, config)
+        world, asks_pairs = str((choices or {}).get("world") or ""), study in OF_PAIRS
         series = [_elsewhere(config, _asked(settings), analyses, world, asks_pairs)]
         directories, out = [], analyses / series[0].name
     else:
-        directories = _directories(config, needs_runs=study in _CHECKS)
-        joined = config.name or "+".join(path.name for path in directories)
-        several = len(directories) > 1 and study in _CHECKS
-        out = analyses / _short(joined) if several else directories[0]
-        if check := _needs_of_run(study):
+        reads_runs = study in CONFIGS or study == ALL
+        directories = _directories(config, needs_runs=reads_runs)
+        out = _home(directories, analyses, config.name) if study in CONFIGS else directories[0]
+        if check := needs_of_run(study):
             for path in directories:
-                check(_CHECKS[study](**settings), path, out)
-        series = [_of_run(path, config) for path in directories] if study in _CHECKS else []
-    return Analysis(target, directories, series, out, config.device, root, settings, wandb)
+                check(CONFIGS[study](**settings), path, out)
+        series = [_of_run(path, config) for path in directories] if reads_runs else []
+    return Analysis(target, directories, series, out, config.device, root, settings, wandb,
+                    analyses, config.name)  # fmt: skip
 
 
-def _needs_of_run(study: str) -> Callable[[Any, Path, Path], None] | None:
-    """Of a study that builds on what a run was trained on, or on what another study has left."""
-    return getattr(_CHECKS.get(study), "check_run", None)
+def _check_elsewhere(study: str, config: AnalyzeConfig) -> None:
+    """Raises ValueError for a study that models from elsewhere have nothing for."""
+    if config.run is not None:
+        raise ValueError("run and model.path: name one of them")
+    if study == ALL:
+        raise ValueError(
+            "study=all goes over what runs hold and have left: name run, not model.path; of models "
+            "from elsewhere name one study, such as study=co_emergence"
+        )
+    if study not in CONFIGS or needs_of_run(study):
+        raise ValueError(f"study={study} reads what a run has left: name run, not model.path")
 
 
-def _check_settings(kind: Callable[..., Any], settings: dict[str, Any]) -> None:
-    """Raises ValueError naming a key that is not known, or what is wrong with its value."""
-    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    for key in settings:
-        if key not in known:
-            raise ValueError(f"unknown key study.{key}{suggest(key, known)}")
-    kind(**settings).check()
+def one_study(analysis: Analysis, study: str, runs: list[Series], name: str | None) -> Analysis:
+    """Of an analysis of all studies one, of some of its runs, as ``study=NAME`` would read it."""
+    settings = dict(analysis.settings[study])
+    target, directories = str(settings.pop("_target_")), [of.run for of in runs if of.run]
+    out = _home(directories, analysis.analyses, name)
+    return replace(analysis, target=target, directories=directories, series=runs, out=out,
+                   settings=settings, name=name)  # fmt: skip
+
+
+def _home(directories: list[Path], analyses: Path, name: str | None) -> Path:
+    """Where results go: of one run to itself, of several to a directory of their own."""
+    if len(directories) == 1:
+        return directories[0]
+    return analyses / _short(name or "+".join(path.name for path in directories))
 
 
 def analysis_of_run(run: Path, settings: dict[str, Any], config: TrainConfig) -> Analysis:

@@ -62,7 +62,12 @@ def explain(error: BaseException) -> str:
         node = getattr(cause, "parent_node", None)
         known = [str(k) for k in node] if isinstance(node, DictConfig) else []
         if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
-            return f"unknown key {key}{suggest(key.rpartition('.')[2], known)}"
+            where, _, name = key.rpartition(".")
+            parts = node.items() if isinstance(node, DictConfig) else ()
+            inside = [f"{where}.{k!s}.{name}" for k, part in parts
+                      if isinstance(part, DictConfig) and name in part]  # fmt: skip
+            told = f" (there is: {', '.join(inside)})" if inside else ""
+            return f"unknown key {key}{told or suggest(name, known)}"
         return f"{key}: {cause.msg.splitlines()[0] if cause.msg else text}"
     missing = re.search(r"Could not (?:find|override) '([^']+)'", text)
     if missing and "/" in missing.group(1):
