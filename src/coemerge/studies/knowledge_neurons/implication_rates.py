@@ -1,7 +1,7 @@
 """How often edits bring what they imply, by what training showed and what the model knew before
 (methods 6.6)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -15,7 +15,7 @@ from coemerge.studies.shared.means import Rows
 ALL = "all"
 PRE, POST, DIFFERENCE = "pre", "post", "difference"
 MOMENTS = (PRE, POST, DIFFERENCE)
-_FACT = ["edited", "asked", "fact_id"]
+Cell = tuple[str, str, str, str]  # condition, moment, editor, check
 _NOTHING = {"value": np.nan, "sd": np.nan, "low": np.nan, "high": np.nan, "n": 0}
 
 
@@ -66,51 +66,46 @@ def _rates(frame: pd.DataFrame, keys: dict[str, str], config: KnowledgeNeuronsCo
         for condition, editor, check, moment in product(
             conditions(frame), config.editors, CHECKS[keys["family"]], MOMENTS
         )
-        if (cell := found.get((condition, editor, check, moment), _NOTHING))["n"]
+        if (cell := found.get((condition, moment, editor, check), _NOTHING))["n"]
         or keys["arm"] == ALL
     ]  # fmt: skip
 
 
-def _means(frame: pd.DataFrame, config: KnowledgeNeuronsConfig) -> dict[tuple, dict]:
-    """(condition, editor, check, moment) -> columns of its row, of those that have facts."""
+def _means(frame: pd.DataFrame, config: KnowledgeNeuronsConfig) -> dict[Cell, dict]:
+    """The columns of a row for each cell that has facts."""
     if frame.empty:
         return {}
-    values = _columns(frame)
-    names: dict[bytes, list[tuple]] = {}  # a column of the same facts and values is averaged once
-    for name in values:
-        names.setdefault(values[name].to_numpy().tobytes(), []).append(name)
-    distinct = values[[alike[0] for alike in names.values()]]
-    tables = [table.to_numpy() for _, table in distinct.groupby(level="seed")]
+    names, columns, seeds = _columns(frame)
+    alike: dict[bytes, list[int]] = {}  # columns of the same facts and values, averaged once
+    for place, column in enumerate(columns):
+        alike.setdefault(column.tobytes(), []).append(place)
+    distinct = columns[[places[0] for places in alike.values()]].T
+    tables = [distinct[seeds == seed] for seed in np.unique(seeds)]
     found = hierarchical_means(tables, config.seed, config.bootstrap_draws)
     return {
-        name: {
-            "value": float(found.mean[place]),
-            "sd": float(found.sd[place]),
-            "low": float(found.low[place]),
-            "high": float(found.high[place]),
-            "n": int(found.n[place]),
+        names[place]: {
+            "value": float(found.mean[row]),
+            "sd": float(found.sd[row]),
+            "low": float(found.low[row]),
+            "high": float(found.high[row]),
+            "n": int(found.n[row]),
         }
-        for place, alike in enumerate(names.values())
-        for name in alike
+        for row, places in enumerate(alike.values())
+        for place in places
     }
 
 
-def _columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each seed and fact, a column (condition, editor, check, moment); NaN where a fact
-    is not of the condition. Columns without a value are missing."""
-    index = ["seed", *_FACT]
-    facts = frame.drop_duplicates(index).set_index(index)
+def _columns(frame: pd.DataFrame) -> tuple[list[Cell], np.ndarray, np.ndarray]:
+    """(cells, the values [cells,F] of every seed's facts, NaN for a fact that is not in a cell,
+    seeds [F]); cells without a fact are left out."""
+    index = ["seed", "edited", "asked", "fact_id"]
     moments = frame.assign(difference=frame[POST] - frame[PRE])
     wide = moments.pivot(index=index, columns=["editor", "check"], values=list(MOMENTS))
-    wide = wide.reindex(facts.index)
-    columns = dict(_within(wide, conditions(facts)))
-    return pd.DataFrame(columns, index=facts.index).dropna(axis=1, how="all")
-
-
-def _within(
-    wide: pd.DataFrame, of: dict[str, np.ndarray]
-) -> Iterator[tuple[tuple[str, str, str, str], np.ndarray]]:
-    for condition, members in of.items():
-        for moment, editor, check in wide:
-            values = wide[(moment, editor, check)].to_numpy(float)
-            yield (condition, editor, check, moment), np.where(members, values, np.nan)
+    facts = frame.drop_duplicates(index).set_index(index).loc[wide.index]
+    of = conditions(facts)
+    members = np.stack(list(of.values()))[:, None]
+    values = np.where(members, wide.to_numpy(float).T, np.nan).reshape(-1, len(facts))
+    cells = [(name, *of_cell) for name in of for of_cell in wide.columns]
+    there = np.flatnonzero((~np.isnan(values)).any(axis=1))
+    seeds = facts.index.get_level_values("seed").to_numpy()
+    return [cells[i] for i in there], values[there], seeds

@@ -30,9 +30,9 @@ class Subject:
     ``prompts``: ``tables.records.PromptRecord``, about ``facts``: columns fact_id, relation, arm,
     detail, subject, object, root_id, and ``documents``: how many showed each, NaN where nobody
     knows; both empty for a world of syntax alone. ``text``: documents for the second moment of
-    keys, none for C = I. ``decode``: tokens in words. ``opening``: the token that
-    opens a document, if the prompts have one; ``separator``: what stands between two statements;
-    ``start``: what a text may begin with.
+    keys, none for C = I. ``decode``: tokens in words. ``opening``: the token that opens a document,
+    if the prompts have one; ``separator``: what stands between two statements; ``start``: what a
+    text may begin with.
     """
 
     model: nn.Module
