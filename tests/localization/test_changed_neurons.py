@@ -93,6 +93,18 @@ def test_empty_sets_are_the_untouched_model_to_the_bit():
     )
 
 
+def test_rows_that_are_rounded_differently_leave_empty_sets_alone(monkeypatch):
+    real = changed_neurons.LastPosition.scaled
+
+    def rounded(self, neurons: Tensor, factors: Tensor) -> Tensor:
+        return real(self, neurons, factors) + 1e-6 * torch.arange(len(factors))[:, None]
+
+    monkeypatch.setattr(changed_neurons.LastPosition, "scaled", rounded)
+    found = predict(shared_model("gpt2"), torch.zeros_like(NEURONS))
+
+    assert torch.equal(found.log_probs[:, 1:], found.log_probs[:, :1].expand(-1, 5, -1))
+
+
 def test_only_the_tokens_asked_for_are_read():
     asked = torch.tensor([[3, 3, 59], [0, 1, 2], [7, 8, 9], [4, 4, 4], [59, 0, 5]])
 
