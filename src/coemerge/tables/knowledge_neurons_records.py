@@ -109,7 +109,7 @@ class CategoricalRecord:
     kind: str = column(KIND, key=True)
     topic: str = column(TOPIC + ", or all", key=True)
     level: str = column(LEVEL, key=True)
-    group: str = column("class of the right word, the relation, or all", key=True)
+    group: str = column("class of the right word, the relation, or all; of items all", key=True)
     change: str = column(CHANGE, key=True)
     control: str = column(CONTROL, key=True)
     measure: str = column(
@@ -148,7 +148,7 @@ class TokenShiftsRecord:
     shift: float = column("signed ratio; 0.5: half more, -0.5: half more before")
     random_low: float = column("2.5 % point of the shift over random sets")
     random_high: float = column("97.5 % point of the shift over random sets")
-    p_value: float = column("paired t-test over prompts")
+    p_value: float = column("paired t-test over prompts; NaN for a single one")
     q_value: float = column("Benjamini-Hochberg")
     significant: bool = column("q_value below 0.05")
     n: int = column("prompts")
@@ -180,8 +180,9 @@ class SurfaceFitsRecord:
     """results/knowledge_neurons/surface_fits.parquet: regression of shifts on how often training
     showed cue and token together: log(1 + n_documents), in standard deviations.
 
-    Ordinary least squares over pairs of words; intervals resample seeds, then cues (methods 6.4).
-    ``model`` alone: on co-occurrence; with_agreement: also on whether grammar allows the pair;
+    Ordinary least squares over pairs of words, each class with an intercept of its own; standard
+    deviations are over all pairs of the row's topic; intervals resample seeds, then cues (methods
+    6.4). ``model`` alone: on co-occurrence; with_agreement: also on whether grammar allows the pair;
     within: on co-occurrence among pairs that grammar allows."""
 
     table: ClassVar[str] = "surface_fits"
@@ -193,7 +194,7 @@ class SurfaceFitsRecord:
     coefficient: float = column("change of the measure per standard deviation, or with agreement")
     low: float = column(LOW)
     high: float = column(LOW)
-    r_squared: float = column("of the whole model")
+    r_squared: float = column("share of what varies within classes that the whole model explains")
     n: int = column("pairs of words")
 
 

@@ -5,6 +5,9 @@ cue and a word: how often training showed just these two. Prompts whose cue is o
 that class's neurons changed, so that rows of all classes are oriented alike: a word of the class
 agrees with the cue, and its co-occurrence is with that cue. Every class has an intercept of its
 own: neither that its neurons move all words further, nor that its words are more frequent, counts.
+
+Where documents never show words that disagree, co-occurrence says nothing about those beyond that
+they disagree: then ``with_agreement`` and ``within`` find the same coefficient for it.
 """
 
 from collections.abc import Sequence
@@ -44,8 +47,8 @@ def surface_fits(word_shifts: pd.DataFrame, config: KnowledgeNeuronsConfig) -> R
 def _fits(cells: pd.DataFrame, measure: str, config: KnowledgeNeuronsConfig) -> Rows:
     """All models; co-occurrence is in standard deviations over all of the cells, so that their
     coefficients are of one scale."""
-    cells = cells[np.isfinite(cells[measure])]
-    logs = np.log1p(cells["n_documents"])
+    cells = cells[np.isfinite(cells[measure].astype(float))]
+    logs = np.log1p(cells["n_documents"].astype(float))
     spread = logs.std(ddof=0) if len(cells) else 0.0
     cells = cells.assign(
         **{
@@ -55,7 +58,7 @@ def _fits(cells: pd.DataFrame, measure: str, config: KnowledgeNeuronsConfig) -> 
     )
     rows: Rows = []
     for model, terms in MODELS.items():
-        fitted = cells[cells["agrees"]] if model == "within" else cells
+        fitted = cells[cells[AGREEMENT] == 1] if model == "within" else cells
         if fitted.empty:
             continue
         group = fitted.groupby(["topic", "group"], sort=False).ngroup()
