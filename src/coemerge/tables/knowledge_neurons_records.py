@@ -182,7 +182,9 @@ class SurfaceFitsRecord:
 
     Ordinary least squares over pairs of words, each class with an intercept of its own; standard
     deviations are over all pairs of the row's topic; intervals resample seeds, then cues (methods
-    6.4). ``model`` alone: on co-occurrence; with_agreement: also on whether grammar allows the pair;
+    6.4).
+
+    ``model`` alone: on co-occurrence; with_agreement: also on whether grammar allows the pair;
     within: on co-occurrence among pairs that grammar allows."""
 
     table: ClassVar[str] = "surface_fits"
