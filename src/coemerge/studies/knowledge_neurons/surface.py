@@ -7,7 +7,7 @@ agrees with the cue, and its co-occurrence is with that cue. Every class has an 
 own: neither that its neurons move all words further, nor that its words are more frequent, counts.
 
 Where documents never show words that disagree, co-occurrence says nothing about those beyond that
-they disagree: then ``with_agreement`` and ``within`` find the same coefficient for it.
+they disagree: ``with_agreement`` then learns of it from pairs that agree, as ``within`` does.
 """
 
 from collections.abc import Sequence
