@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from coemerge.editing.outcome import Outcome
-from coemerge.editing.requests import Request, at_first
+from coemerge.editing.requests import Request, edited_at
 from coemerge.interventions.edits import Edit
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, agreements, predictor
 from coemerge.studies.knowledge_neurons.checks import CHECKS, Questions, questions
@@ -346,7 +346,7 @@ def test_edits_are_asked_for_at_the_token_and_of_the_facts_that_are_wanted():
     found = implied(subject(model()), idle, {"ft": Chosen("ft", 2, {}, "first")}, config)
     ((editor, requests, layer, _),) = idle.seen
     assert (editor, layer, set(found.rows["fact_id"])) == ("ft", 2, {"to-1", "to-3"})
-    assert [at_first(one) for one in requests] == requests
+    assert [edited_at(one, "first") for one in requests] == requests
     assert implied(subject(model()), idle, FT, KnowledgeNeuronsConfig(arms=["no"])).rows.empty
 
 

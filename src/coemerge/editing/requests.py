@@ -56,15 +56,20 @@ class Request:
         return [self.goal] if self.also is None else [self.goal, self.also]
 
 
-def at_first(request: Request) -> Request:
-    """With the key and the value of edits at the subject's first token, which stands for the whole
-    of it, in the neutral text too."""
-    goal, also = (
-        goal and replace(goal, subject=(goal.subject[0], goal.subject[0] + 1))
-        for goal in (request.goal, request.also)
-    )
+def edited_at(request: Request, token: str) -> Request:
+    """With the key and the value of edits at another token, which stands for the whole subject, in
+    the neutral text too: the subject's ``first``, or the ``end``, the prompt's last one, where it
+    is answered. ``last``: at the subject's last one, as it is."""
+    if token == "last":
+        return request
+    goal, also = (goal and _edited_at(goal, token) for goal in (request.goal, request.also))
     assert goal is not None
     return replace(request, goal=goal, also=also)
+
+
+def _edited_at(goal: Goal, token: str) -> Goal:
+    place = {"first": goal.subject[0], "end": len(goal.ids) - 1}[token]
+    return replace(goal, subject=(place, place + 1))
 
 
 def find_subject(ids: Ids, subject_ids: Ids) -> tuple[int, int]:

@@ -87,7 +87,7 @@ class RewriteChoiceRecord:
     editor: str = column(EDITOR, key=True)
     layer: int = column("edited layer", key=True)
     setting: str = column("values tried", key=True)
-    token: str = column("which token of the subject was edited, first or last")
+    token: str = column("which token was edited: first or last of the subject, or the prompt's end")
     es: float = column("share of success, edited prompt")
     ps: float = column("share of success, other wordings")
     ns: float = column("share of neighbours left alone")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
-from coemerge.editing.requests import Ids, Request, at_first
+from coemerge.editing.requests import Ids, Request, edited_at
 
 ENTITY, RELATION, REMOVAL = "entity", "relation", "removal"
 ENTITY_THIRD, RELATION_THIRD = "entity_third", "relation_third"  # controls
@@ -46,9 +46,8 @@ class Case:
 
     def edited_at(self, token: str) -> "Case":
         """With the key and the value of edits at the subject's ``first`` or ``last`` token."""
-        if token == "last":
-            return self
-        return replace(self, requests={s: at_first(r) for s, r in self.requests.items()})
+        placed = {side: edited_at(request, token) for side, request in self.requests.items()}
+        return replace(self, requests=placed)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from coemerge.studies.shared.settings import (
 )
 
 EDITORS = tuple(KEYS)
+EDITED_TOKENS = {"traced": ("last", "first"), "last": ("last",), "first": ("first",)}
 # Outputs are held wherever a residual is restored: what matters need not be the last token.
 _TRACING = {"severed_positions": "all"}
 _LEAST = {
@@ -132,4 +133,4 @@ class EntityRelationConfig:
         restores_mlps = "mlp" in self.traced("subject").kinds
         points = "subject" in self.corruptions and bool(self.traced_facts) and restores_mlps
         why_not = "study.traced_facts=0, study.corruptions or study.tracing.kinds"
-        check_edited_token(self, points, why_not)
+        check_edited_token(self, EDITED_TOKENS, points, why_not)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from coemerge.editing.requests import Ids
 from coemerge.prompts.pairs import Pairing
 from coemerge.studies.entity_relation.cases import STUDIED, Case, Cases
-from coemerge.studies.entity_relation.config import EntityRelationConfig
+from coemerge.studies.entity_relation.config import EDITED_TOKENS, EntityRelationConfig
 from coemerge.studies.entity_relation.judging import Judge
 from coemerge.studies.entity_relation.settings import Chosen, tried_settings
 from coemerge.studies.entity_relation.tracing import (
@@ -24,7 +24,6 @@ from coemerge.studies.entity_relation.tracing import (
     tracing_prompts,
 )
 from coemerge.studies.shared.editors import check_edited_layers, make_editors
-from coemerge.studies.shared.grids import EDITED_TOKENS
 from coemerge.studies.shared.split import split
 
 log = logging.getLogger(__name__)

@@ -27,6 +27,14 @@ from coemerge.studies.shared.settings import (
 )
 
 EDITORS = ("rome", "memit", "ft", "kn")
+# Where an answer is read at its prompt's end already in the first layers, nothing that is written
+# at the subject reaches it: a shallow model is edited at the end, if tracing points there.
+EDITED_TOKENS = {
+    "traced": ("last", "first", "end"),
+    "last": ("last",),
+    "first": ("first",),
+    "end": ("end",),
+}
 # A verb or a noun is one of many that agree: the likeliest of twenty has little to lose, and
 # effects are differences, so that none explodes.
 _TRACING = {"severed": (), "min_total_effect": 0.02}
@@ -70,9 +78,12 @@ class KnowledgeNeuronsConfig:
     ``similarity_draws``: draws of prompts and of permutations; ``random_draws``: random sets.
 
     ``traced``: prompts of each topic, 0 for no tracing; ``tracing``: changes to ``TracingConfig``.
-    ``editors``, ``grids``, ``layers``, ``edited_token``, ``memit_layers``, ``dev_share``,
-    ``contexts``, ``key_tokens``, ``text``: as in ``EntityRelationConfig``. ``edits``: words or
-    facts edited of each topic; ``paraphrases``, ``neighbours``: prompts of each, at most.
+    ``editors``, ``grids``, ``layers``, ``memit_layers``, ``dev_share``, ``contexts``,
+    ``key_tokens``, ``text``: as in ``EntityRelationConfig``. ``edited_token``: what holds the key
+    and the value of an edit: the ``last`` token of the word that decides (the subject) as
+    published, its ``first``, the ``end`` of the prompt, or the one that causal tracing points at.
+    ``edits``: words or facts edited of each topic; ``paraphrases``, ``neighbours``: prompts of
+    each, at most.
     ``examples``: edits of each family and editor of which continuations are shown.
     """
 
@@ -169,4 +180,4 @@ class KnowledgeNeuronsConfig:
         check_tracing_keys(self.tracing)
         self.traced_config.check("study.tracing")
         points = bool(self.traced) and "mlp" in self.traced_config.kinds
-        check_edited_token(self, points, "study.traced=0 or study.tracing.kinds")
+        check_edited_token(self, EDITED_TOKENS, points, "study.traced=0 or study.tracing.kinds")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from coemerge.editing.requests import Goal, Request, at_first
+from coemerge.editing.requests import Goal, Request, edited_at
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, Predict, agreements, predictor
 from coemerge.studies.knowledge_neurons.checks import questions
@@ -53,7 +53,7 @@ def implied(
     shown = examples(plans, right, config.examples) if plans else []
     rows, said = [], []
     for name, choice in chosen.items() if plans else ():
-        placed = [at_first(one) for one in requests] if choice.token == "first" else requests
+        placed = [edited_at(request, choice.token) for request in requests]
         outcomes = editors.outcomes(choice.editor, placed, choice.layer, choice.setting)
         edits = [outcome.edit for outcome in outcomes]
         with unchanged(subject.model):

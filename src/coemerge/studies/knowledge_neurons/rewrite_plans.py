@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
+from coemerge.studies.knowledge_neurons.config import EDITED_TOKENS, KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.rewrites import Rewrite
 from coemerge.studies.knowledge_neurons.tracing import TracedKind
-from coemerge.studies.shared.grids import EDITED_TOKENS
 from coemerge.studies.shared.sites import best_site
 from coemerge.studies.shared.split import split
 
@@ -60,7 +59,7 @@ def make_plan(
 def _site(
     traced: TracedKind | None, dev: set[str], config: KnowledgeNeuronsConfig
 ) -> tuple[str, list[int]]:
-    """(which token of the subject is edited, the layer that tracing points at): by prompts about
+    """(which token is edited, the layer that tracing points at): by prompts about
     ``dev``, or by all where those tell nothing. Raises ValueError where tracing is needed and says
     nothing."""
     tokens = EDITED_TOKENS[config.edited_token]
@@ -70,5 +69,5 @@ def _site(
         raise ValueError("no prompt could be traced; name study.layers and study.edited_token")
     of_dev = traced.kept & np.array([prompt.about in dev for prompt in traced.prompts], bool)
     site = best_site(traced.result, of_dev if of_dev.any() else traced.kept, tokens)
-    log.info("causal tracing points at the %s token, layer %d, where MLPs give back %.2f", *site)
+    log.info('causal tracing points at the token "%s", layer %d, where MLPs give back %.2f', *site)
     return site.token, [site.layer]

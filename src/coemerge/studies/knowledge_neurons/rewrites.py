@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from coemerge.editing.counterfact_scores import CounterfactTrial
-from coemerge.editing.requests import Goal, Request, at_first
+from coemerge.editing.requests import Goal, Request, edited_at
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.sides import chance
 from coemerge.studies.knowledge_neurons.subject import FACTS, SYNTAX, Pool, Prompt
@@ -31,8 +31,8 @@ class Rewrite:
     trial: CounterfactTrial
 
     def edited_at(self, token: str) -> "Rewrite":
-        """At the subject's ``first`` or ``last`` token."""
-        return self if token == "last" else replace(self, request=at_first(self.request))
+        """At the subject's ``first`` or ``last`` token, or at the prompt's ``end``."""
+        return replace(self, request=edited_at(self.request, token))
 
 
 def make_rewrites(pools: Sequence[Pool], config: KnowledgeNeuronsConfig) -> list[Rewrite]:

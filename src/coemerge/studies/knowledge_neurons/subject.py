@@ -127,7 +127,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What an editor is used with. ``token``: of the subject, first or last."""
+    """What an editor is used with. ``token``: of the subject the first or last, or the prompt's
+    end (``editing.requests.edited_at``)."""
 
     editor: str
     layer: int

@@ -1,7 +1,7 @@
 """Editors, what is tried of each, and where they edit, as settings of studies; free of heavy
 imports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from itertools import product
 from typing import Any, Protocol
@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.studies.shared.settings import is_number
 
-EDITED_TOKENS = {"traced": ("last", "first"), "last": ("last",), "first": ("first",)}
 VALUE_KEYS = ("lr", "steps", "kl_weight", "weight_decay", "max_norm", "stop_loss")
 KEYS = {  # what a grid may name, by editor
     "rome": VALUE_KEYS,
@@ -83,11 +82,11 @@ def check_tracing_keys(tracing: Mapping[str, Any]) -> None:
             raise ValueError(f"unknown key study.tracing.{key}; known: {', '.join(known)}")
 
 
-def check_edited_token(config: Edits, points: bool, why_not: str) -> None:
-    """``points``: causal tracing tells a layer and a token; ``why_not``: the settings that leave it
-    out. Raises ValueError naming the key."""
-    if config.edited_token not in tuple(EDITED_TOKENS):
-        names = ", ".join(EDITED_TOKENS)
+def check_edited_token(config: Edits, tokens: Collection[str], points: bool, why_not: str) -> None:
+    """``tokens``: those that there are. ``points``: causal tracing tells a layer and a token;
+    ``why_not``: the settings that leave it out. Raises ValueError naming the key."""
+    if config.edited_token not in tuple(tokens):
+        names = ", ".join(tokens)
         raise ValueError(f"study.edited_token: {config.edited_token!r} is not one of {names}")
     if points:
         return

@@ -10,9 +10,12 @@ from coemerge.localization.tracing_result import TracingResult
 REMEDY = "name the layers to be tried instead, as study.layers=[2] study.edited_token=last"
 
 
+_ROLES = {"first": "first_subject", "last": "last_subject", "end": "last"}
+
+
 class EditSite(NamedTuple):
-    """Where an edit is made: a subject's ``first`` or ``last`` token, and a layer. ``effect``: AIE
-    of the MLPs around it."""
+    """Where an edit is made: at a subject's ``first`` or ``last`` token or at the prompt's ``end``,
+    and a layer. ``effect``: AIE of the MLPs around it."""
 
     token: str
     layer: int
@@ -20,7 +23,7 @@ class EditSite(NamedTuple):
 
 
 def best_site(found: TracingResult, kept: np.ndarray, tokens: Sequence[str]) -> EditSite:
-    """Which of a subject's ``tokens``, and which layer, gives most back of what noise on the
+    """Which of a prompt's ``tokens``, and which layer, gives most back of what noise on the
     subject took when MLP outputs are restored there; ``kept`` bool [N]: by which prompts.
 
     Windows that the model's ends cut are left aside, and so is the last layer, above which nothing
@@ -31,7 +34,7 @@ def best_site(found: TracingResult, kept: np.ndarray, tokens: Sequence[str]) -> 
             f"causal tracing names no layer to edit: of {len(kept)} prompts none is answered right "
             f"and loses its answer to noise on the subject; {REMEDY}"
         )
-    roles = [found.role_names.index(f"{token}_subject") for token in tokens]
+    roles = [found.role_names.index(_ROLES[token]) for token in tokens]
     mean = found.by_role("mlp")[kept][:, :, roles].mean(0)
     mean[found.windows < found.windows.max()] = -np.inf
     mean[-1] = -np.inf
