@@ -1,6 +1,7 @@
 """The results of a study that was never run, of the shape in which ``co_emergence`` writes them."""
 
 import json
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,18 @@ def summary(n_seeds: int = 3) -> list[dict[str, Any]]:
 
 def write_study(directory: Path, content: Tables, rows: list[dict[str, Any]] | None = None) -> Path:
     """A run's directory with one manifest and the study's results."""
-    home = directory / "results" / "co_emergence"
+    return write_results(directory, "co_emergence", content, summary() if rows is None else rows)
+
+
+def write_results(
+    directory: Path, study: str, tables: Mapping[str, pd.DataFrame], rows: list[dict[str, Any]]
+) -> Path:
+    """A run's directory with one manifest and a study's tables and summary."""
+    home = directory / "results" / study
     home.mkdir(parents=True)
-    for name, frame in content.items():
+    for name, frame in tables.items():
         frame.to_parquet(home / f"{name}.parquet")
-    (home / "summary.json").write_text(json.dumps(summary() if rows is None else rows))
+    (home / "summary.json").write_text(json.dumps(rows))
     (directory / "manifest.json").write_text(json.dumps(manifest(0)))
     return directory
 

@@ -1,7 +1,6 @@
 """The results of a study of knowledge neurons that was never run: of four phenomena of agreement
 and three relations."""
 
-import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from coemerge.tables.store import table_schema
-from tests.report.made_up import Tables, manifest
+from tests.report.made_up import Tables, write_results
 
 PHENOMENA = {
     "anaphor_gender": ("feminine", "masculine"),
@@ -103,13 +102,9 @@ def write_neurons(
     directory: Path, tables: Mapping[str, pd.DataFrame], rows: list[dict[str, Any]] | None = None
 ) -> Path:
     """A run's directory with these tables."""
-    home = directory / "results" / "knowledge_neurons"
-    home.mkdir(parents=True)
-    for name, frame in tables.items():
-        frame.to_parquet(home / f"{name}.parquet")
-    (home / "summary.json").write_text(json.dumps(summary() if rows is None else rows))
-    (directory / "manifest.json").write_text(json.dumps(manifest(0)))
-    return directory
+    return write_results(
+        directory, "knowledge_neurons", tables, summary() if rows is None else rows
+    )
 
 
 def groups_of(topic: str) -> tuple[str, ...]:

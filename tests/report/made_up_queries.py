@@ -1,7 +1,6 @@
 """Results of query localization that were never measured, of the shape in which the study writes
 them."""
 
-import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from coemerge.tables.store import table_schema
-from tests.report.made_up import Tables, manifest
+from tests.report.made_up import Tables, write_results
 
 RELATIONS = ("birthplace", "employer", "language", "profession", "residence")
 LOCALISERS = ("joint", "single", "gradient")
@@ -57,13 +56,9 @@ def write_queries(
     directory: Path, tables: Mapping[str, pd.DataFrame], rows: list[dict[str, Any]] | None = None
 ) -> Path:
     """A run's directory with these tables."""
-    home = directory / "results" / "query_localization"
-    home.mkdir(parents=True)
-    for name, frame in tables.items():
-        frame.to_parquet(home / f"{name}.parquet")
-    (home / "summary.json").write_text(json.dumps(summary() if rows is None else rows))
-    (directory / "manifest.json").write_text(json.dumps(manifest(0)))
-    return directory
+    return write_results(
+        directory, "query_localization", tables, summary() if rows is None else rows
+    )
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,6 +1,10 @@
 """A page taken apart, for tests to look into."""
 
+import re
 from html.parser import HTMLParser
+from pathlib import Path
+
+from coemerge.report.page import write_report
 
 _OPEN_ENDED = {"meta", "link", "br", "img"}
 
@@ -43,3 +47,18 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
+
+
+def page_of(directory: Path) -> Page:
+    """Writes the page of a run's directory into ``report`` there."""
+    return Page(write_report(directory, directory / "report").read_text("utf-8"))
+
+
+def drawn(directory: Path) -> set[str]:
+    """Names of the pictures of that page."""
+    return {path.stem for path in (directory / "report" / "figures").glob("*.svg")}
+
+
+def plain_text(told: str) -> str:
+    """Of markup."""
+    return " ".join(re.sub("<[^>]*>", " ", told).replace("\u00a0", " ").split())

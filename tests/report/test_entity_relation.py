@@ -18,7 +18,6 @@ from coemerge.report.figure_tracing import (
     draw_severed,
 )
 from coemerge.report.figures_entity_relation import PICTURES
-from coemerge.report.page import write_report
 from coemerge.report.picture import pictures_of
 from coemerge.report.published import PUBLISHED, PUBLISHED_SIDES
 from coemerge.report.results import TABLES, Results
@@ -39,7 +38,7 @@ from coemerge.report.side_tables import control_table, cross_tables, harmonic_me
 from coemerge.tables.records import RECORDS
 from tests.report.made_up import Tables
 from tests.report.made_up_sides import ARMS, EDITORS, effect, side_tables, summary, write_sides
-from tests.report.parsed import Page
+from tests.report.parsed import Page, drawn, page_of, plain_text
 
 SECTION = "Does an edit of one side show on the other?"
 DRAWN = {picture.name for picture in PICTURES}
@@ -63,14 +62,6 @@ def few() -> Tables:
     effects = found["tracing_effects"]
     found["tracing_effects"] = effects[effects["corrupt"] == "subject"]
     return found
-
-
-def page_of(directory: Path) -> Page:
-    return Page(write_report(directory, directory / "report").read_text("utf-8"))
-
-
-def drawn(directory: Path) -> set[str]:
-    return {path.stem for path in (directory / "report" / "figures").glob("*.svg")}
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +201,6 @@ def test_a_choice_lies_at_an_edge_of_what_was_tried(chosen: dict[str, float], na
     tried = [{"layer": float(k), "lr": lr, "steps": 5.0} for k in range(3) for lr in (0.5, 1, 2)]
 
     assert edges(chosen, tried) == named
-
-
-def plain_text(told: str) -> str:
-    return " ".join(re.sub("<[^>]*>", " ", told).replace("\u00a0", " ").split())
 
 
 def test_published_rows_stand_beside_ours_with_values_before(page: Page):

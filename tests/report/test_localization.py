@@ -12,7 +12,6 @@ from coemerge.report.figure_mask_units import draw_layers, draw_overlap
 from coemerge.report.figure_masks import draw_controls, draw_drops
 from coemerge.report.figure_reasoning import draw_reasoning, reasoning_rows
 from coemerge.report.mask_rows import drop_rows, layer_rows, measure_rows, size_rows
-from coemerge.report.page import write_report
 from coemerge.report.plotting import drawing
 from coemerge.report.published import PUBLISHED
 from coemerge.report.results import Results, pick
@@ -25,18 +24,10 @@ from tests.report.made_up_masks import (
     training_tables,
     write_masks,
 )
-from tests.report.parsed import Page
+from tests.report.parsed import Page, drawn, page_of
 
 OF_MASKS = {"mask_drops", "mask_controls", "mask_by_format", "mask_layers", "mask_overlap"}
 SECTION, REASONING = "Where each fact lives", "Does reasoning reach other formats?"
-
-
-def page_of(directory: Path) -> Page:
-    return Page(write_report(directory, directory / "report").read_text("utf-8"))
-
-
-def drawn(directory: Path) -> set[str]:
-    return {path.stem for path in (directory / "report" / "figures").glob("*.svg")}
 
 
 def results(tables: Tables) -> Results:

@@ -13,7 +13,6 @@ from coemerge.report.figure_consistency import draw_consistency, draw_wordings
 from coemerge.report.figure_neuron_maps import draw_changed_maps, draw_maps, grid_of
 from coemerge.report.figure_query_effects import draw_edits, draw_mapping, draw_synapses
 from coemerge.report.figures_query_localization import PICTURES
-from coemerge.report.page import write_report
 from coemerge.report.picture import pictures_of
 from coemerge.report.published import PUBLISHED
 from coemerge.report.query_rows import by_class, cuts, fact_rows, map_rows, wording_rows
@@ -22,19 +21,11 @@ from coemerge.report.side_by_side import side_by_side
 from coemerge.tables.records import RECORDS
 from tests.report.made_up import Tables
 from tests.report.made_up_queries import RELATIONS, query_tables, summary, write_queries
-from tests.report.parsed import Page
+from tests.report.parsed import Page, drawn, page_of
 
 SECTION = "Are neurons of the fact or of the query?"
 DRAWN = {picture.name for picture in PICTURES}
 MADE_UP = query_tables()
-
-
-def page_of(directory: Path) -> Page:
-    return Page(write_report(directory, directory / "report").read_text("utf-8"))
-
-
-def drawn(directory: Path) -> set[str]:
-    return {path.stem for path in (directory / "report" / "figures").glob("*.svg")}
 
 
 def results(tables: Tables) -> Results:

@@ -39,7 +39,6 @@ from tests.report.made_up_neurons import neuron_tables
 from tests.report.made_up_sides import side_tables
 from tests.tracking.conftest import Logged, read_back
 
-
 # Sets, effects, noise, co-occurrence, scores of edits, and what edits imply.
 N_NEURON_METRICS = 2 * 4 + 2 * 4 + 2 + 2 * 3 + 5 * 2 * 4 + 2 * 2 * 2 * 2 * 4
 

@@ -26,7 +26,8 @@ def dumbbells(
     words: tuple[str, str] = ("untouched model", "under the edit"),
 ) -> None:
     """``frame``: columns group, series, moment (pre or post), value, low, high; a line of each
-    group and series. Groups stand below each other, the series of ``styles`` in each."""
+    group and series that has both moments. Groups stand below each other, the series of ``styles``
+    in each."""
     series = [name for name in styles if (frame["series"] == name).any()]
     for k, name in enumerate(series):
         aside = _BAND * ((k + 0.5) / len(series) - 0.5)
@@ -35,6 +36,8 @@ def dumbbells(
         own = own[own["value"].notna()]
         ends = {moment: own[own["moment"] == moment] for moment in ("pre", "post")}
         for (moment, rows), said in zip(ends.items(), words, strict=True):
+            if rows.empty:
+                continue
             before = moment == "pre"
             heights = [groups.index(group) + aside for group in rows["group"]]
             axes.errorbar(

@@ -38,7 +38,12 @@ _QUESTIONS = {
 
 
 def draw_traced(rows: pd.DataFrame) -> Figure:
-    """A line of panels per kind of restored state, syntax beside facts; one colour scale."""
+    """A line of panels per kind of restored state, syntax beside facts; one colour scale. Effects
+    are shares of the kind's total effect, as the answers of syntax are less likely from the
+    start; as they are where a total effect is not known."""
+    label = "average indirect effect (AIE)"
+    if rows["part"].notna().all():
+        rows, label = rows.assign(aie=rows["part"]), "AIE, of the total effect"
     states = [name for name in STATES if (rows["state"] == name).any()]
     kinds = [name for name in KINDS if (rows["kind"] == name).any()]
     n_layers = rows["layer"].nunique()
@@ -60,7 +65,7 @@ def draw_traced(rows: pd.DataFrame) -> Figure:
     for axes in panels[-1]:
         axes.set_xlabel("restored layer (middle of a window)")
     bar = figure.colorbar(image, ax=list(panels.ravel()), shrink=0.6)
-    percent_axis(bar.ax, "average indirect effect (AIE)")
+    percent_axis(bar.ax, label)
     return figure
 
 

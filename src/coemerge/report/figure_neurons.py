@@ -27,11 +27,12 @@ _SPLIT_MARKS = {
     "held_out_templates": ("#D55E00", "s"),
     "held_out_frames": ("#009E73", "^"),
 }
+_AXES = {"error": OUTCOMES["error"], "p": "change of the right answer's\nprobability"}
 _OTHER_SPLIT = ("#7F7F7F", "D")
 _CONTROL_MARKS = {
     "none": Mark(CONTROLS["none"], "#0072B2", "o"),
     "mismatched": Mark(CONTROLS["mismatched"], "#E69F00", "s"),
-    "random": Mark("random neurons", "#7F7F7F", "^"),
+    "random": Mark(CONTROLS["random"], "#7F7F7F", "^"),
 }
 
 
@@ -128,30 +129,30 @@ def _spread(rows: pd.DataFrame, topics: list[tuple[str, str]]) -> np.ndarray:
 
 
 def draw_answers(rows: pd.DataFrame) -> Figure:
-    """A line of panels per change, a column per outcome; in it a band per topic, a line per whose
-    neurons were changed, from before to after."""
+    """A line of panels per change: errors from before to after, and the change of the right
+    answer's probability; in a panel a band per topic, a mark per whose neurons were changed."""
     changes = [name for name in CHANGES if (rows["change"] == name).any()]
     outcomes = [name for name in OUTCOMES if (rows["measure"] == name).any()]
     topics = topics_of(rows)
     labels = [topic_name(topic, KINDS[kind].label) for kind, topic in topics]
-    size = (3.6 + 3.1 * len(outcomes), 1.0 + (0.9 + 0.33 * len(topics)) * len(changes))
+    size = (3.8 + 3.1 * len(outcomes), 1.0 + (0.9 + 0.33 * len(topics)) * len(changes))
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(len(changes), len(outcomes), squeeze=False, sharex="col", sharey=True)
     figure.suptitle("What a class's neurons do to answers")
     for line, change in zip(panels, changes, strict=True):
         for axes, outcome in zip(line, outcomes, strict=True):
             own = rows[(rows["change"] == change) & (rows["measure"] == outcome)]
-            _answers(axes, own, topics)
+            _answers(axes, own, topics, outcome)
             axes.set_title(f"neurons {CHANGES[change]}")
     panels[0, 0].set_yticks(range(len(labels)), labels)
     for axes, outcome in zip(panels[-1], outcomes, strict=True):
-        percent_axis(axes, OUTCOMES[outcome], "x")
+        percent_axis(axes, _AXES[outcome], "x")
     legend_beside(figure, panels.ravel(), "neurons changed")
     return figure
 
 
-def _answers(axes: Axes, rows: pd.DataFrame, topics: list[tuple[str, str]]) -> None:
-    """Bounds are those of the change, drawn at its end."""
+def _answers(axes: Axes, rows: pd.DataFrame, topics: list[tuple[str, str]], outcome: str) -> None:
+    """Bounds are those of the change; of errors they stand at its end."""
     names = [f"{kind}/{topic}" for kind, topic in topics]
     base = rows.assign(group=rows["kind"] + "/" + rows["topic"], series=rows["control"])
     before = base.assign(moment="pre", value=base["before"], low=np.nan, high=np.nan)
@@ -159,7 +160,11 @@ def _answers(axes: Axes, rows: pd.DataFrame, topics: list[tuple[str, str]]) -> N
         moment="post", value=base["after"], low=base["before"] + base["low"],
         high=base["before"] + base["high"],
     )  # fmt: skip
-    dumbbells(axes, pd.concat([before, after]), names, _CONTROL_MARKS, ("before", "after"))
-    heavy = [k for k, (_, topic) in enumerate(topics) if topic == ALL and k]
-    for k in heavy:  # a line above all facts
-        axes.axhline(k - 0.5, color="#888888", linewidth=1.0, zorder=0)
+    moved = base.assign(moment="post", value=base["difference"])
+    frame = pd.concat([before, after]) if outcome == "error" else moved
+    dumbbells(axes, frame, names, _CONTROL_MARKS, ("before", "after"))
+    if outcome != "error":
+        axes.axvline(0, color="#333333", linewidth=0.8, zorder=1)
+    for k, (_, topic) in enumerate(topics):
+        if topic == ALL and k:  # a line above all facts
+            axes.axhline(k - 0.5, color="#888888", linewidth=1.0, zorder=0)

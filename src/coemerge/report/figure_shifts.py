@@ -38,6 +38,8 @@ def draw_shifts(rows: pd.DataFrame) -> Figure:
     panels[0].set_yticks(range(len(tokens)), list(tokens), fontsize=7.5)
     panels[0].set_ylim(len(tokens) - 0.5, -0.5)
     _scale(panels, float(rows["shift"].abs().max()))
+    for axes in panels:
+        axes.tick_params(axis="x", labelsize=7.5)
     figure.supxlabel("signed change of probability (0: none, 1: doubled, −1: halved)", fontsize=9)
     figure.legend(handles=_keys(dict.fromkeys(tokens.values())), loc="outside right center",
                   frameon=False, title="class of the word")  # fmt: skip
@@ -94,17 +96,20 @@ def _bars(axes: Axes, rows: pd.DataFrame, tokens: list[str]) -> None:
 
 
 def _scale(panels: Sequence[Axes], top: float) -> None:
-    """Even between -1 and 1, by powers of ten beyond."""
-    panels[0].set_xscale("symlog", linthresh=1.0)
-    end = max(1.0, top)
-    panels[0].set_xlim(-1.5 * end, 1.5 * end)
+    """Even up to a doubling; with larger shifts by powers of ten beyond."""
+    end = top or 1.0
     shown = [x for x in _TICKS if x <= end]
-    shown = shown[:: -(-len(shown) // 3)]  # at most three on either side
+    panels[0].set_xlim(-1.3 * end, 1.3 * end)
+    if not shown:
+        return
+    panels[0].set_xscale("symlog", linthresh=1.0)
+    panels[0].set_xlim(-1.5 * end, 1.5 * end)
+    if len(shown) > 3:  # few on either side: powers of ten alone
+        shown = [x for x in shown if str(x).startswith("1")]
     for axes in panels:
         axes.xaxis.set_major_locator(FixedLocator([*[-x for x in reversed(shown)], 0.0, *shown]))
         axes.xaxis.set_minor_locator(FixedLocator([]))
         axes.xaxis.set_major_formatter(FuncFormatter(_signed))
-        axes.tick_params(axis="x", labelsize=7.5)
 
 
 def _signed(x: float, _: int) -> str:

@@ -69,11 +69,11 @@ EFFECTS: tuple[Picture, ...] = (
     Picture(
         "neuron_answers",
         "What a class's neurons do to answers, and to their probability",
-        "From before (hollow) to after (filled), on prompts that neurons were not found in; the "
-        "bar at the end is the 95 % interval of the change, paired by prompt, over seeds and "
-        "items. Controls: as much must not happen with another group's neurons, nor with random "
-        "ones. Left: errors, which need the choice to flip; right: the right answer's probability, "
-        "which moves long before.",
+        "On prompts that neurons were not found in. Left: errors, which need the choice to flip, "
+        "from before (hollow) to after (filled); right: by how much the right answer's probability "
+        "moves. Bars: 95 % interval of the change, paired by prompt, over seeds and items. "
+        "Controls: as much must not happen with another group's neurons, nor with random ones, as "
+        "many of each layer.",
         ("categorical",),
         answer_rows,
         lambda r: draw_answers(answer_rows(r)),
@@ -85,8 +85,10 @@ EFFECTS: tuple[Picture, ...] = (
         "Regression of log(p after / p before), of a word that decides and a target word, on how "
         "many documents show the two together (per standard deviation of its logarithm). Alone, "
         "it also stands for grammar, as only pairs that agree are shown together; beside "
-        "agreement, or among pairs that agree, it is what surface statistics add. 95 % intervals "
-        "over seeds and words that decide.",
+        "agreement, or among pairs that agree, it is what surface statistics add. Agreement: pairs "
+        "that agree against those that do not. If the class's neurons favour words that agree, "
+        "coefficients are below 0 where they are suppressed and above where enhanced. 95 % "
+        "intervals over seeds and words that decide.",
         ("surface_fits",),
         lambda r: fit_rows(r, _FIT),
         lambda r: draw_fits(fit_rows(r, _FIT), "change of log(p after / p before)"),
@@ -98,10 +100,11 @@ EDITS: tuple[Picture, ...] = (
         "neuron_tracing",
         "Causal tracing of syntax beside facts",
         "The word that decides, or the subject, gets noise; then one state is restored: how much "
-        "of the answer's probability comes back, mean over prompts answered right that noise takes "
-        "more than a bound from. One colour scale. Hatched: windows cut by the first or last "
-        "layer. The number is the highest effect of whole windows before the last token. Noise is "
-        "scaled to each kind's own words.",
+        "of what noise took from the answer's probability comes back. Means over prompts answered "
+        "right that noise takes more than a bound from, divided by the kind's mean total effect, "
+        "as answers of syntax are one of many possible words. One colour scale. Hatched: windows "
+        "cut by the first or last layer. The number, in percent, is the highest effect of whole "
+        "windows before the last token. Noise is scaled to each kind's own words.",
         ("syntax_effects", "syntax_totals"),
         traced_rows,
         lambda r: draw_traced(traced_rows(r)),

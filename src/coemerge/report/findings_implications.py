@@ -1,6 +1,8 @@
 """Whether what an edit implies follows from it, in sentences and beside published claims; words
 that judge follow from intervals here."""
 
+from collections.abc import Sequence
+
 from coemerge.report.findings import change, finding, surely_above, surely_below
 from coemerge.report.markup import Html, number
 from coemerge.report.neuron_rows import (
@@ -22,6 +24,12 @@ TAKES = 0.9  # success of edits themselves
 _FEW = 10  # facts: of fewer an interval says nothing
 _KNOWN = ("stated_known", "known")  # facts on which failure is one of the edit
 _WHAT = {"symmetry": "the inverse", "synonymy": "the synonymous restatement"}
+_CHECKS = {
+    "the edit itself": dict.fromkeys(FAMILIES, "rewrite"),
+    "implied": IMPLIED,
+    "replaced": REPLACED,
+}
+_MAIN = ("the edit itself", "implied")
 _LESS, _MOST, _OPEN = "less", "most", "open"
 
 
@@ -33,8 +41,8 @@ def implication_finding(results: Results) -> Html:
     heads = [f"{_WHAT[family]} {_verdict(results, family)}" for family in families]
     return finding(
         f"Of what an edit implies, {'; '.join(heads)}.",
-        *[_told(results, family, main_condition(results, family)) for family in families],
-        *[_told(results, family, "not_stated") for family in families],
+        *[_told(results, family, main_condition(results, family), _MAIN) for family in families],
+        *[_told(results, family, "not_stated", _MAIN[1:]) for family in families],
         "Published: edits fail both tests (no numbers at hand). Where training never showed the "
         "restatement, failure says nothing about editing.",
     )
@@ -84,7 +92,9 @@ def implied_says(results: Results) -> str:
     return " ".join(told)
 
 
-def _told(results: Results, family: str, condition: str) -> str:
+def _told(
+    results: Results, family: str, condition: str, checks: Sequence[str] = tuple(_CHECKS)
+) -> str:
     rows = rate_rows(results, family=family, condition=condition)
     if rows.empty:
         return ""
@@ -92,12 +102,10 @@ def _told(results: Results, family: str, condition: str) -> str:
     n = int(rows["n"].max())
     if not n:
         return f"{head}: no such facts."
-    checks = {"the edit itself": "rewrite", "implied": IMPLIED[family],
-              "replaced": REPLACED[family]}  # fmt: skip
     parts = [
         part
-        for words, check in checks.items()
-        if (part := _check(results, family, condition, words, check))
+        for words in checks
+        if (part := _check(results, family, condition, words, _CHECKS[words][family]))
     ]
     return f"{head} (n = {number(n)}): {'; '.join(parts)}." if parts else ""
 

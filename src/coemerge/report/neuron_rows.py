@@ -20,7 +20,7 @@ CHANGES = {"suppressed": "suppressed (× 0)", "enhanced": "enhanced (× 2)"}
 CONTROLS = {
     "none": "the group's own neurons",
     "mismatched": "another group's neurons",
-    "random": "random neurons, as many per layer",
+    "random": "random neurons",
 }
 OUTCOMES = {"error": "share not answered right", "p": "probability of the right answer"}
 TOKEN_CLASSES = {
@@ -161,11 +161,16 @@ def fit_rows(results: Results, measure: str) -> pd.DataFrame:
 
 
 def traced_rows(results: Results) -> pd.DataFrame:
-    """Indirect effects over all topics of a kind, where they are defined."""
+    """Indirect effects over all topics of a kind, where they are defined; in the column ``part``
+    as a share of the kind's mean total effect, NaN where that is not known."""
     rows = pick(results.table("syntax_effects"), topic=ALL)
     if rows.empty:
         return rows
-    return rows[rows["kind"].isin(KINDS) & rows["state"].isin(STATES) & rows["aie"].notna()]
+    rows = rows[rows["kind"].isin(KINDS) & rows["state"].isin(STATES) & rows["aie"].notna()]
+    totals = pick(results.table("syntax_totals"), topic=ALL)
+    taken = totals.set_index("kind")["total_effect"].to_dict() if len(totals) else {}
+    total = rows["kind"].map(taken).astype(float)
+    return rows.assign(part=rows["aie"] / total.where(total > 0))
 
 
 def rewrite_rows(results: Results) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from coemerge.report.neuron_rows import (
     EXPECTED,
     FAMILIES,
     KINDS,
+    MOMENTS,
     SCORES,
     editors_of,
     families_of,
@@ -25,6 +26,7 @@ from coemerge.report.side_choices import edges, setting_values
 from coemerge.report.side_rows import arms_of, editor_name
 
 NOBODY = "no such facts"
+_KEYS = ("condition", "editor", "check", "moment")
 _TRIED = ("es", "ps", "ns", "s")
 
 
@@ -58,11 +60,13 @@ def _moments(rows: pd.DataFrame) -> Html:
 def choice_table(results: Results) -> Html:
     """Every setting tried, those chosen first; means over seeds."""
     frame = results.table("rewrite_choice")
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    n_edges = 0
     for kind in KINDS if len(frame) else ():
         own = frame[frame["kind"] == kind]
         for editor in editors_of(own):
-            rows += _tried(own[own["editor"] == editor], KINDS[kind].label)
+            told, n = _tried(own[own["editor"] == editor], KINDS[kind].label)
+            rows, n_edges = [*rows, *told], n_edges + n
     note = (
         "Chosen is what has the highest harmonic mean of ES, PS and NS (those that are defined) on "
         "words and facts kept for it, which are not among those reported. Edge: the best of what "
@@ -70,19 +74,23 @@ def choice_table(results: Results) -> Html:
     )
     header = ("Kind", "Editor", "Layer", "Settings", "Edited token", "ES", "PS", "NS",
               "Their harmonic mean", "Chosen", "Edits")  # fmt: skip
-    told = join([element("p", element("small", note)), table(header, rows)])
-    return folded(f"Settings tried on syntax and facts: {len(rows):,}", told) if rows else Html("")
+    title = f"Settings tried on syntax and facts: {len(rows):,}"
+    title += f" ({n_edges:,} chosen at an edge)" if n_edges else ""
+    shown = join([element("p", element("small", note)), table(header, rows)])
+    return folded(title, shown) if rows else Html("")
 
 
-def _tried(frame: pd.DataFrame, kind: str) -> list[tuple[object, ...]]:
-    """Of one kind and editor."""
+def _tried(frame: pd.DataFrame, kind: str) -> tuple[list[tuple[object, ...]], int]:
+    """Rows of one kind and editor, and how many of those chosen lie at an edge."""
     grouped = frame.groupby(["layer", "setting", "token"], sort=False)
     found = [(int(own["chosen"].sum()), own["s"].mean(), key, own) for key, own in grouped]
     found.sort(key=lambda item: (-item[0], -item[1] if pd.notna(item[1]) else float("inf")))
     tried = [setting_values(int(key[0]), str(key[1])) for _, _, key, _ in found]
     rows: list[tuple[object, ...]] = []
+    n_edges = 0
     for chosen, _, (layer, setting, token), own in found:
         edge = edges(setting_values(int(layer), str(setting)), tried) if chosen else []
+        n_edges += bool(edge)
         told = "–"
         if chosen:
             seeds = own["seed"].nunique()
@@ -94,7 +102,7 @@ def _tried(frame: pd.DataFrame, kind: str) -> list[tuple[object, ...]]:
              token, *[number(float(own[name].mean()), percent=True) for name in _TRIED], told,
              number(int(own["n"].sum())))
         )  # fmt: skip
-    return rows
+    return rows, n_edges
 
 
 def implication_tables(results: Results) -> Html:
@@ -134,27 +142,25 @@ def _table(rows: pd.DataFrame) -> Html:
     for check in checks:
         wanted = str(rows[rows["check"] == check]["expected"].iloc[0])
         header.append(f"{CHECKS[check]} ({EXPECTED.get(wanted, wanted)})")
+    keyed = {tuple(row[name] for name in _KEYS): row for row in rows.to_dict("records")}
     found: list[tuple[object, ...]] = []
     for condition, words in CONDITIONS.items():
         own = rows[rows["condition"] == condition] if len(rows) else rows
         if own.empty:
             continue
-        n = int(own["n"].max())
-        if not n:
+        if not own["n"].max():
             found.append((words, "0", "–", *[NOBODY] * len(checks)))
             continue
+        counts = own.groupby("editor")["n"].agg(["min", "max"])
         for editor in editors_of(own):
-            of_editor = own[own["editor"] == editor]
-            cells = [_cell(of_editor[of_editor["check"] == check]) for check in checks]
-            found.append((words, _range(of_editor), editor_name(editor), *cells))
+            cells = [_cell(keyed, (condition, editor, check)) for check in checks]
+            found.append((words, _range(*counts.loc[editor]), editor_name(editor), *cells))
     return table(header, found)
 
 
-def _cell(rows: pd.DataFrame) -> Html | str:
-    pre, post, difference = (
-        first(pick(rows, moment=moment)) for moment in ("pre", "post", "difference")
-    )
-    if not (post and post["n"]):
+def _cell(rows: dict[tuple[str, ...], Row], key: tuple[str, ...]) -> Html | str:
+    pre, post, difference = (rows.get((*key, name), {}) for name in (*MOMENTS, "difference"))
+    if not post.get("n"):
         return NOBODY
     told: list[object] = [change(post), element("small", f"before {change(pre)}")]
     if difference and pd.notna(difference["value"]):
@@ -166,9 +172,8 @@ def _points(row: Row) -> str:
     return points(row["value"], row["low"], row["high"])
 
 
-def _range(rows: pd.DataFrame) -> str:
-    low, high = int(rows["n"].min()), int(rows["n"].max())
-    return number(high) if low == high else f"{number(low)} to {number(high)}"
+def _range(low: int, high: int) -> str:
+    return number(int(high)) if low == high else f"{number(int(low))} to {number(int(high))}"
 
 
 def completion_table(results: Results) -> Html:
