@@ -9,14 +9,57 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class WriteError(OSError):
+    """A file that could not be written: names it, and says why."""
+
+
+@contextmanager
+def writing(path: Path, *failures: type[Exception]) -> Iterator[None]:
+    """Turns what goes wrong with the disk into a WriteError about ``path``. ``failures``: what a
+    library raises then instead of an OSError."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except Exception as error:
+        if not isinstance(error, (OSError, *failures)):
+            raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise WriteError(
+            f"{path} could not be written: {reason} (is the disk full, or not yours to write to?); "
+            "nothing that was there before is lost"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path, *failures: type[Exception]) -> Iterator[Path]:
+    """A path beside the target to write to; at the end it is synced and renamed to the target.
+
+    Nothing is left of what fails; of a kill, a file that ``remove_unfinished`` removes. The name is
+    the process's own, as two may write the same result. Raises WriteError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with writing(path, *failures):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """What killed processes were writing below a directory. Nobody may be writing there."""
+    for path in directory.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes beside the target, syncs, then renames."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, content: object) -> None:

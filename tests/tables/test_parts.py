@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from coemerge.tables import parts
 from coemerge.tables.parts import PartedTable
 from coemerge.tables.store import read_metadata
 
@@ -143,6 +144,31 @@ def test_dropping_after_such_a_kill_cuts_all_the_same(parted, monkeypatch):
     monkeypatch.undo()
     parted.drop_after(2)
     assert steps(parted) == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("n_written", [0, 1, 2, 3, 4])
+def test_a_kill_while_a_joined_table_becomes_parts_again_loses_nothing(
+    parted, monkeypatch, n_written
+):
+    parted.join()
+    left = [n_written]
+
+    def killed_at(function):
+        def write(*arguments):
+            if left[0] == 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            function(*arguments)
+
+        return write
+
+    monkeypatch.setattr(parts, "save_table", killed_at(parts.save_table))
+    monkeypatch.setattr(parts.os, "rename", killed_at(os.rename))
+    with pytest.raises(KeyboardInterrupt):
+        parted.drop_after(5)
+    monkeypatch.undo()
+    parted.drop_after(5)
+    assert steps(parted) == [1, 1, 2, 2, 5, 5]
 
 
 def test_dropping_from_an_empty_table_does_nothing(tmp_path):

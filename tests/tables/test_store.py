@@ -151,15 +151,14 @@ def test_a_write_that_fails_keeps_the_older_table(tmp_path, columns, monkeypatch
     write_table(path, TABLE, columns)
     before = path.read_bytes()
 
-    def half_written(table, where, **keywords):
-        with open(where, "wb") as file:
-            file.write(b"PAR1 half")
+    def half_written(writer, table):
         raise OSError("disk full")
 
-    monkeypatch.setattr("coemerge.tables.store.pq.write_table", half_written)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("coemerge.tables.store.pq.ParquetWriter.write_table", half_written)
+    with pytest.raises(OSError, match=r"t\.parquet could not be written: disk full"):
         write_table(path, TABLE, columns)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["t.parquet"]
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path, columns):

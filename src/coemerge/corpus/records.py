@@ -80,7 +80,7 @@ def write_prompts(path: Path, prompts: Iterable[Prompt], provenance: dict[str, A
 
 def write_cooccurrence(path: Path, counts: Cooccurrence, provenance: dict[str, Any]) -> None:
     """data/cooccurrence.parquet."""
-    write_table(path, "cooccurrence", counts.columns(), provenance)
+    write_table(path, "cooccurrence", counts.columns(), provenance, sealed=False)
 
 
 def write_pairs(path: Path, pairs: Sequence[MinimalPair], provenance: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def write_pairs(path: Path, pairs: Sequence[MinimalPair], provenance: dict[str, 
     names = [f.name for f in fields(MinimalPair)]
     columns: dict[str, Any] = {name: [getattr(p, name) for p in pairs] for name in names}
     ids = {"pair_id": [f"{p.phenomenon}/{p.split}/{k}" for k, p in enumerate(pairs)]}
-    write_table(path, "minimal_pairs", {**ids, **columns}, provenance)
+    write_table(path, "minimal_pairs", {**ids, **columns}, provenance, sealed=False)
 
 
 def read_pairs(path: Path) -> list[MinimalPair]:

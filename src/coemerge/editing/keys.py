@@ -7,17 +7,18 @@ edit is made to leave those alone.
 
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from coemerge.editing.requests import Goal, Ids, check_layers
+from coemerge.files import replacing
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.edits import Edit
@@ -209,7 +210,5 @@ def _files(
 
 def _save(path: Path, moment: Tensor) -> None:
     """Beside the target, then renamed: a reader never meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    save_file({"C": moment.contiguous()}, temporary)
-    os.replace(temporary, path)
+    with replacing(path, SafetensorError) as temporary:
+        save_file({"C": moment.contiguous()}, temporary)

@@ -1,6 +1,5 @@
 """Masks as they come out of training: binary, with what is known about their training; on disk."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from coemerge.files import replacing
 from coemerge.interventions.gates import Gates
 from coemerge.localization.prompts import Cell
 
@@ -67,13 +67,10 @@ class TrainedMasks:
 
     def save(self, path: Path) -> None:
         """Beside the target, then renamed: a file that is there is whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         arrays = {f.name: getattr(self, f.name) for f in fields(self)}
         arrays |= {name: arrays[name].astype(str) for name in ("fact_id", "task")}
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> "TrainedMasks":

@@ -33,10 +33,7 @@ class PartedTable:
         """Forgets everything after ``step``; rows already joined become parts again."""
         if self.path.is_file():
             if not self._part_files():
-                table = read_table(self.path)
-                for kept in pc.unique(table["step"]).to_pylist():
-                    if kept <= step:
-                        save_table(self._part(kept), table.filter(pc.equal(table["step"], kept)))
+                self._split()
             self.path.unlink()
         for part in self._part_files():
             if int(part.stem.removeprefix("step-")) > step:
@@ -59,6 +56,18 @@ class PartedTable:
             shutil.rmtree(trash, ignore_errors=True)
             os.rename(self._parts, trash)
             shutil.rmtree(trash)
+
+    def _split(self) -> None:
+        """Parts out of the joined file: all of them, or none, whenever it is killed."""
+        table = read_table(self.path)
+        fresh = self._parts.with_suffix(".fresh")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        for step in pc.unique(table["step"]).to_pylist():
+            part = table.filter(pc.equal(table["step"], step))
+            save_table(fresh / self._part(step).name, part)
+        shutil.rmtree(self._parts, ignore_errors=True)
+        os.rename(fresh, self._parts)
 
     def _part(self, step: int) -> Path:
         return self._parts / f"step-{step:08d}.parquet"

@@ -1,7 +1,10 @@
-"""Parquet in and out: schemas from the records, atomic writes, provenance in the metadata."""
+"""Parquet in and out: schemas from the records, atomic writes, provenance in the metadata.
+
+A table is sealed with a hash of its own bytes, so that one that was changed is not read. The files
+of a data set are not: its manifest has their hashes.
+"""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from coemerge.files import replacing
 from coemerge.tables.records import RECORDS, SCHEMA_VERSION
+from coemerge.tables.seal import BLANK, KEY, seal, unsealed
 
 _TYPES: dict[Any, pa.DataType] = {
     int: pa.int64(),
@@ -48,43 +53,53 @@ def make_table(
 
 
 def write_table(
-    path: Path, name: str, columns: Columns, provenance: Mapping[str, Any] | None = None
+    path: Path,
+    name: str,
+    columns: Columns,
+    provenance: Mapping[str, Any] | None = None,
+    sealed: bool = True,
 ) -> None:
     """Writes beside the target, then renames: a reader never sees half a file."""
-    save_table(path, make_table(name, columns, provenance))
+    save_table(path, make_table(name, columns, provenance), sealed)
 
 
 def write_table_parts(
     path: Path, name: str, parts: Iterable[Columns], provenance: Mapping[str, Any] | None = None
 ) -> None:
-    """As ``write_table``, one row group per part: memory holds one part at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    """As ``write_table``, unsealed, one row group per part: memory holds one part at a time."""
     schema = make_table(name, {c: [] for c in table_schema(name).names}, provenance).schema
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
         for part in parts:
             writer.write_table(make_table(name, part, provenance))
-    os.replace(temporary, path)
 
 
-def save_table(path: Path, table: pa.Table) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+def save_table(path: Path, table: pa.Table, sealed: bool = True) -> None:
+    with replacing(path) as temporary:
+        with pq.ParquetWriter(temporary, table.schema, compression="zstd") as writer:
+            writer.write_table(table)
+            if sealed:
+                writer.add_key_value_metadata({KEY: BLANK})
+        if sealed:
+            seal(temporary)
 
 
 def read_table(path: Path) -> pa.Table:
-    """Reads a table that this package wrote. Raises ValueError for a foreign or newer file."""
+    """Reads a table that this package wrote. Raises ValueError for a foreign or newer file, and for
+    one that was changed or cut off."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table")
-    table = pq.read_table(path)
+    table = pq.read_table(pa.BufferReader(unsealed(path)))
     metadata = read_metadata(table)
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(
             f"{path}: schema version {metadata.get('schema_version')} is not supported"
         )
-    return table
+    return table.replace_schema_metadata(
+        {key: value for key, value in table.schema.metadata.items() if key != KEY.encode()}
+    )
 
 
 def read_metadata(table: pa.Table) -> dict[str, Any]:
