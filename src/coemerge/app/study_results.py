@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from coemerge.app.analysis import Analysis
-from coemerge.app.run_directory import code_version
+from coemerge.app.kept_results import origin
 from coemerge.app.sources import Source
 from coemerge.files import write_json
 from coemerge.report.published import PUBLISHED
@@ -29,12 +29,7 @@ def write_results(
     """Tables and summary.json of the study; for what is not one run, also which runs or models
     these were, for the report."""
     directory = analysis.out / "results" / study
-    provenance = {
-        "runs": [source.run_id for source in sources],
-        "settings": analysis.settings,
-        **code_version(analysis.root),
-    }
-    _write_tables(directory, tables, provenance)
+    _write_tables(directory, tables, origin(analysis))
     rows = [{**row, "published": _published(row)} for row in summary]
     write_json(directory / "summary.json", rows)
     _write_origin(analysis, sources)
