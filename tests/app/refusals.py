@@ -71,6 +71,7 @@ MASKS = ("study=task_localization", "run={tmp}")
 QUERIES = ("study=query_localization", "run={tmp}")
 TWO_SIDES = ("study=entity_relation", "run={tmp}")
 REASONING = ("study=chain_of_thought", "run={tmp}")
+ALL = ("study=all", "run={tmp}")
 
 
 def _trained(*tasks: str) -> str:
@@ -423,6 +424,24 @@ CASES: tuple[Case, ...] = (
          ("world=real_facts",), script="analyze.py"),
     Case("a report of models", ("study=report", "model.path={tmp}", "world=real_facts"),
          ("study=report", "model.path"), script="analyze.py"),
+    Case("all studies of models", ("study=all", "model.path={tmp}", "world=real_facts"),
+         ("study=all", "name run", "study=co_emergence"), script="analyze.py"),
+    Case("all studies of no run", ("study=all",), ("run: name a run",), script="analyze.py"),
+    Case("a setting of one study given to all", (*ALL, "study.thetas=[0.6]"),
+         ("study.thetas", "study.co_emergence.thetas"), A_RUN, script="analyze.py"),
+    Case("a setting that no study of all has", (*ALL, "+study.foo=1"), ("study.foo",), A_RUN,
+         script="analyze.py"),
+    Case("a mistyped study of all", (*ALL, "study.co_emergense.seed=1"),
+         ("study.co_emergense", "did you mean 'co_emergence'"), A_RUN, script="analyze.py"),
+    Case("a mistyped setting of one of all studies", (*ALL, "study.entity_relation.editor=[rome]"),
+         ("study.entity_relation.editor", "editors"), A_RUN, script="analyze.py"),
+    Case("a setting of one of all studies that is not there", (*ALL,
+         "+study.co_emergence.theta=1"), ("study.co_emergence.theta", "thetas"), A_RUN,
+         script="analyze.py"),
+    Case("a wrong value in one of all studies", (*ALL, "study.co_emergence.thetas=[1.5]"),
+         ("study.co_emergence.thetas", "1.5"), A_RUN, script="analyze.py"),
+    Case("one of all studies switched off", (*ALL, "study.co_emergence=false"),
+         ("study.co_emergence", "null"), A_RUN, script="analyze.py"),
     Case("a device that is none", ("run={tmp}", "device=gpu"), ("device", "cuda"),
          {"manifest.json": json.dumps(FINISHED)}, script="analyze.py"),
     Case("a mistyped W&B mode of an analysis", ("run={tmp}", "logger.wandb.mode=onlin"),

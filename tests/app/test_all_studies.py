@@ -9,17 +9,20 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 
 from coemerge.app import all_studies as app
 from coemerge.app import kept_results
 from coemerge.app.all_studies import DONE, FAILED, SKIPPED, THERE, Outcome, summary_table
 from coemerge.app.analysis import Analysis, Series, one_study
 from coemerge.app.kept_results import origin, why_anew
+from coemerge.app.schema import register
 from coemerge.app.study_settings import CONFIGS
 from coemerge.app.supported import Run, choose, experiments
 from coemerge.files import write_json
 from coemerge.scoring.config import ScoreConfig
 from coemerge.tables.store import table_schema, write_table
+from tests.conftest import ROOT
 
 STUDIES = list(CONFIGS)
 DIRECT = {"completion": 2, "mcqa": 2}
@@ -110,6 +113,18 @@ CLEAN = {"git_commit": "87bdcbf", "git_dirty": False}
 
 def given(ran: dict[str, Analysis]) -> dict[str, list[str]]:
     return {name: [path.name for path in ran[name].directories] for name in ran if name in STUDIES}
+
+
+def test_all_studies_are_among_all_with_the_settings_of_each():
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        chosen = compose("analyze", ["study=all", "study.co_emergence.thetas=[0.6]"]).study
+        each = {name: compose("analyze", [f"study={name}"]).study for name in STUDIES}
+
+    assert [name for name in chosen if name != "_target_"] == STUDIES
+    assert chosen.co_emergence.thetas == [0.6]
+    for name in STUDIES[1:]:
+        assert chosen[name] == each[name]
 
 
 def test_a_run_gets_the_studies_that_it_supports_in_order_and_reasons_for_the_others(
