@@ -68,7 +68,7 @@ def _studied(
         prompts=own_wordings(source),
         facts=_with_documents(source, member.step),
         text=key_texts(source, config.text, config.key_tokens, config.seed),
-        decode=tokenizer.decode,
+        decode=lambda ids: str(tokenizer.decode(list(ids), skip_special_tokens=True)),
         opening=opening,
         separator=separator(tokenizer),
         start=closing if opening is None else opening,

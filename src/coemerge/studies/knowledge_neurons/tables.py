@@ -29,7 +29,7 @@ def knowledge_neurons_tables(
         "word_shifts": words.to_dict("records"),
         "surface_fits": surface_fits(words, config),
         **tracing_rows([run.traced for run in runs], config),
-        "rewrites": rewrite_rows([run.rewriting for run in runs], config),
+        "rewrites": rewrite_rows([run.rewriting.edits for run in runs], config),
         "rewrite_choice": _joined([run.rewriting.tried for run in runs]),
         "implications": _joined([run.implied.rows for run in runs]),
         "implication_rates": implication_rates([run.implied.rows for run in runs], config),
