@@ -14,15 +14,16 @@ from tests.conftest import ROOT
 SRC = ROOT / "src" / "coemerge"
 SCRIPTS = ("train.py", "analyze.py")
 
-_DATA_CHAIN = {"files", "statistics", "tables", "worlds", "prompts", "corpus"}
+_DATA_CHAIN = {"files", "inputs", "statistics", "tables", "worlds", "prompts", "corpus"}
 _METHODS = _DATA_CHAIN | {"interventions", "lm", "scoring", "localization", "editing", "studies"}
 # What each package (or top-level module) of coemerge may import of the others.
 MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
+    "inputs": set(),
     "statistics": {"files"},
     "tables": {"files"},
-    "worlds": {"files", "statistics", "tables"},
-    "prompts": {"files", "statistics", "tables", "worlds"},
+    "worlds": {"files", "inputs", "statistics", "tables"},
+    "prompts": {"files", "inputs", "statistics", "tables", "worlds"},
     "corpus": _DATA_CHAIN - {"corpus"},
     # knows tensors and sites, not facts
     "interventions": {"files", "statistics", "tables"},

@@ -182,7 +182,7 @@ def test_two_hop_questions_may_be_left_out(tmp_path, good):
 
 
 def test_a_file_that_is_not_yaml_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"hobby\.yaml: not valid YAML"):
+    with pytest.raises(ValueError, match=r"hobby\.yaml:1: not valid YAML"):
         load(tmp_path, "statement: [unclosed")
 
 

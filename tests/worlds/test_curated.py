@@ -81,18 +81,18 @@ def test_less_than_two_facts_per_relation_are_refused(tmp_path, n):
 
 def test_a_subject_given_twice_is_refused_with_the_line(tmp_path):
     text = text_of(FACTS) + "  Velmar: Ostra\n"
-    with pytest.raises(ValueError, match=r"capital_city\.yaml: line 4: 'Velmar' occurs twice"):
+    with pytest.raises(ValueError, match=r"capital_city\.yaml:8: .*'Velmar' occurs twice"):
         world_of(tmp_path, text)
 
 
 def test_a_contradiction_cannot_be_expressed(tmp_path):
     text = text_of(FACTS) + "  Velmar: Birrel\n"
-    with pytest.raises(ValueError, match=r"line 4: 'Velmar' occurs twice"):
+    with pytest.raises(ValueError, match=r":8: .*'Velmar' occurs twice"):
         world_of(tmp_path, text)
 
 
 def test_a_key_of_the_file_given_twice_is_refused_with_the_line(tmp_path):
-    with pytest.raises(ValueError, match="line 1: 'domain' occurs twice"):
+    with pytest.raises(ValueError, match=r":8: .*'domain' occurs twice"):
         world_of(tmp_path, text_of(FACTS) + "domain: state\n")
 
 
@@ -138,7 +138,7 @@ def test_a_key_that_is_missing_or_of_another_kind_is_named(tmp_path, text, key):
 
 
 def test_malformed_yaml_is_refused_with_the_line(tmp_path):
-    with pytest.raises(ValueError, match=r"capital_city\.yaml: .*line 3"):
+    with pytest.raises(ValueError, match=r"capital_city\.yaml:4: "):
         world_of(tmp_path, HEAD + "facts: {a: b\n")
 
 
@@ -162,5 +162,5 @@ def test_a_folder_without_files_is_refused(tmp_path):
 
 
 def test_no_relation_at_all_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"world\.use: at least one relation"):
+    with pytest.raises(ValueError, match=r"world\.use: needs relations"):
         config_of(tmp_path, use=[]).check()

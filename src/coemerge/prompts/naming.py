@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import yaml
-
+from coemerge.inputs import read_yaml
 from coemerge.prompts.templates import PAIR, Naming, list_problems
 from coemerge.worlds.facts import Fact, World
 
@@ -25,10 +24,7 @@ def load_naming(
     ``none`` and ``pair``. Raises ValueError listing every faulty entry."""
     if not path.is_file():
         raise ValueError(f"prompts.naming_path: {path} is missing; it names the relations")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or not isinstance(content.get("names"), dict):
         raise ValueError(f"{path}: expected a mapping with names, none and {PAIR}")
     problems = [f"{path}: unknown key {k!r}" for k in content if k not in ("names", "none", PAIR)]

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 
-import yaml
-
+from coemerge.inputs import check_inside, read_yaml
 from coemerge.prompts.tasks import Task
 
 SUBJECT, OBJECT = "[X]", "[Y]"
@@ -63,11 +63,11 @@ def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int
             problems.append(f"{path}: missing; relation {relation_id!r} needs a template file")
             continue
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            problems.append(f"{path}: not valid YAML: {error}")
-            continue
-        found = _problems(path, content, n_held_out)
+            check_inside(path, directory)
+            content = read_yaml(path)
+            found = _problems(path, content, n_held_out)
+        except ValueError as error:
+            found = [str(error)]
         problems += found
         if not found:
             phrasings[relation_id] = {k: tuple(content[k]) for k in PHRASINGS if k in content}
@@ -97,7 +97,8 @@ def list_problems(path: Path, key: str, entries: object, n_held_out: int) -> lis
         if problem is None and entries.index(entry) + 1 < number:
             problem = f"repeats entry {entries.index(entry) + 1}"
         if problem:
-            problems.append(f"{path}: {key} entry {number} {entry!r}: {problem}")
+            shown = repr(entry) if isinstance(entry, str) else shortened(entry)
+            problems.append(f"{path}: {key} entry {number} {shown}: {problem}")
     return problems
 
 

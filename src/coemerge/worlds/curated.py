@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from coemerge.inputs import check_inside, read_yaml
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, World, check_world, fact_id
 
 
@@ -29,8 +28,8 @@ class CuratedWorldConfig:
 
     def build(self, single_token: Callable[[str], bool] | None = None) -> World:
         """Raises ValueError that lists what is wrong with the files."""
-        if not self.use:
-            raise ValueError("world.use: at least one relation is needed")
+        if not self.use or len(set(self.use)) < len(self.use):
+            raise ValueError(f"world.use: needs relations, each once, got {self.use}")
         if self.facts_per_relation is not None and self.facts_per_relation < 2:
             raise ValueError(f"world.facts_per_relation: {self.facts_per_relation} is below 2")
         tables = {name: _read(Path(self.facts_dir) / f"{name}.yaml") for name in self.use}
@@ -52,29 +51,12 @@ class CuratedWorldConfig:
         return world
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that occurs twice, which YAML would silently overwrite."""
-
-
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for (key, _), value in zip(node.value, keys, strict=True):
-        if keys.count(value) > 1:
-            raise ValueError(f"line {key.start_mark.line + 1}: {value!r} occurs twice")
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise ValueError(f"world.use: {path}: no such file; there are: {known or 'none'}")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    check_inside(path, path.parent)
+    content = read_yaml(path)
     wanted = {"domain": str, "range": str, "facts": dict}
     for key, kind in wanted.items():
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):

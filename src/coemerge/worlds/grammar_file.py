@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from coemerge.inputs import read_yaml
 
 _KEYS = ("opening", "number", "gender", "plain", "weights", "apart", "pairs", "phenomena", "others")
 Rows = tuple[tuple[str, ...], ...]
@@ -38,11 +38,7 @@ def read_grammar_file(path: Path) -> GrammarFile:
     """Raises ValueError naming file and key."""
     if not path.is_file():
         raise ValueError(f"corpus.background.grammar_path: {path}: no such file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
-    entry = _Entry(path, "", content)
+    entry = _Entry(path, "", read_yaml(path))
     entry.only(_KEYS)
     apart = entry.part("apart", {"every": 2, "classes": []})
     return GrammarFile(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from coemerge.inputs import files_below
 from coemerge.worlds.agreement import MinimalPair
 from coemerge.worlds.edit_cases import EditCase
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, Wordings, World, fact_id
@@ -101,7 +102,7 @@ class PublicWorldConfig:
     def _stamp(self) -> tuple[tuple[str, int, int], ...]:
         """Changes with any file that is read."""
         path = Path(self.path)
-        files = [path, *self.inputs(), *path.rglob("*")]
+        files = [path, *self.inputs(), *(files_below(path) if path.is_dir() else ())]
         return tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(files))
 
     def _check_keys(self) -> None:
@@ -111,6 +112,8 @@ class PublicWorldConfig:
             raise ValueError(f"world.path: name the file or folder of the {self.format} data")
         if not Path(self.path).exists():
             raise ValueError(f"world.path: {self.path}: no such file or folder")
+        if self.seed < 0:
+            raise ValueError(f"world.seed: must not be negative, got {self.seed}")
         if self.facts_per_relation is not None and self.facts_per_relation < 2:
             raise ValueError(f"world.facts_per_relation: {self.facts_per_relation} is below 2")
         if self.templates not in ("data", "files"):

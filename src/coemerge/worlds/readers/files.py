@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coemerge.inputs import check_file, files_below, is_archive
 from coemerge.worlds.readers.records import Reading, Triple
 
 _LONGEST = 60  # characters of a wrong value that are quoted
@@ -90,25 +91,18 @@ class Record:
 def list_files(path: Path, suffix: str, layout: str) -> list[Path]:
     """The file itself, or the files of a folder and its subfolders that end in ``suffix``.
 
-    Raises FileNotFoundError, or ValueError where a folder has none.
+    Raises FileNotFoundError, or ValueError where a folder has none or something is no such file.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
-    if path.is_file():
+    if not path.is_dir():
+        check_file(path)
         return [path]
-    found = [file for file in visible_files(path) if file.name.endswith(suffix)]
+    files = files_below(path)
+    found = [file for file in files if file.name.endswith(suffix)]
     if not found:
-        raise ValueError(f"{path}: no {suffix} file in this folder; expected {layout}")
+        packed = [file.name for file in files if is_archive(file)]
+        remedy = f" (unpack {', '.join(packed[:3])})" if packed else ""
+        raise ValueError(f"{path}: no {suffix} file in this folder{remedy}; expected {layout}")
     return found
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """All files below a folder, but for hidden ones (version control, leftovers of systems)."""
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(folder).parts)
-    )
 
 
 def json_record(path: Path, layout: str) -> Record:
@@ -212,6 +206,8 @@ def _lines(path: Path) -> Iterator[str]:
             yield from file
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not UTF-8 text ({error.reason})") from error
+        except OSError as error:
+            raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _record(where: str, value: object) -> Record:

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from coemerge.inputs import check_inside, files_below
 from coemerge.worlds.facts import Wordings
 from coemerge.worlds.readers.files import (
     add_triple,
     json_line_values,
     json_lines,
     list_files,
-    visible_files,
 )
 from coemerge.worlds.readers.records import Reading, RelationInfo
 from coemerge.worlds.readers.wordings import distinct, is_statement, safe_id
@@ -66,7 +66,7 @@ def _files(path: Path, notes: Counter[str]) -> dict[str, list[Path]]:
     for kind, files in found.items():
         named = [file for file in files if file.parent.name in _FOLDERS[kind]]
         found[kind] = named or files
-    ignored = len(visible_files(path)) - sum(len(files) for files in found.values())
+    ignored = len(files_below(path)) - sum(len(files) for files in found.values())
     notes["files ignored: neither facts nor patterns in use"] = ignored
     return found
 
@@ -83,12 +83,14 @@ def _siblings(file: Path, kind: str) -> list[Path]:
     """The other half of a relation of which one file was named, if it lies in a folder nearby."""
     around = file.absolute().parent.parent
     nested = [p for name in _FOLDERS[kind] for p in around.glob(f"*/{name}/{file.name}")]
-    return [p for p in sorted([*around.glob(f"*/{file.name}"), *nested]) if _is(p, kind)]
+    found = sorted([*around.glob(f"*/{file.name}"), *nested])
+    return [path for path in found if _is(path, kind, around)]
 
 
-def _is(file: Path, kind: str) -> bool:
+def _is(file: Path, kind: str, around: Path) -> bool:
     """Nobody named this file, so that it may be anything."""
     try:
+        check_inside(file, around)
         return file.is_file() and _kind(file) == kind
     except ValueError:
         return False
