@@ -224,13 +224,13 @@ def test_what_a_run_lacks_is_told(make, asked, study, reason):
 
 def test_what_a_study_refuses_is_told_and_the_next_one_runs(make, ran, capsys):
     def refuse(part: Analysis) -> None:
-        raise ValueError("one: 3 facts are known, the study takes 4: train longer")
+        raise ValueError("one: 3 facts are known, the study takes 4 (study.min_facts)")
 
     ran["module"].co_emergence = refuse
     app.all_studies(analysis_of(make("one")))
 
     told = capsys.readouterr().out
-    assert "one: 3 facts are known, the study takes 4: train longer" in told
+    assert "one: 3 facts are known, the study takes 4 (study.co_emergence.min_facts)" in told
     assert "query_localization" in given(ran)
 
 

@@ -89,8 +89,8 @@ def _run(study: str, part: Analysis) -> Outcome:
         getattr(import_module(module), name)(part)
         status, note = DONE, f"computed again: {anew}" if anew else ""
     except ValueError as error:
-        log.warning("%s is skipped: %s", study, error)
-        status, note = SKIPPED, str(error)
+        status, note = SKIPPED, str(error).replace("study.", f"study.{study}.")
+        log.warning("%s is skipped: %s", study, note)
     except Exception as error:
         log.exception("%s broke", study)
         status, note = FAILED, f"{type(error).__name__}: {error}"

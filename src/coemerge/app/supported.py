@@ -114,7 +114,7 @@ def choose(
         if kept:
             found.append((kept[0], part))
         reasons += [
-            f"{run.directory.name}: {reason}"
+            reason if str(run.directory) in reason else f"{run.directory.name}: {reason}"
             for run, reason in zip(group, lacking, strict=True)
             if reason
         ]
