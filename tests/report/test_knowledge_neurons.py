@@ -26,13 +26,8 @@ from coemerge.report.findings_implications import (
     implied_says,
     main_condition,
 )
-from coemerge.report.findings_neurons import (
-    moved_words,
-    neuron_finding,
-    rewrites_say,
-    skills_say,
-    traced_say,
-)
+from coemerge.report.findings_neuron_changes import moved_words, rewrites_say, traced_say
+from coemerge.report.findings_neurons import neuron_finding, skills_say
 from coemerge.report.neuron_rows import (
     answer_rows,
     conditions_of,
@@ -175,6 +170,10 @@ def test_figures_say_their_numbers_with_intervals(section: str):
     ) in section
     assert (
         "neurons of plural suppressed (× 0): neutral 0 up, 0 down of 6, plural 0 up, 4 down of 4"
+    ) in section
+    assert (
+        "Errors under suppressed neurons of one item: syntax +2.0 points [+1.0, +3.0] (n = 800), "
+        "facts +3.0 points"
     ) in section
     assert "co-occurrence, beside agreement +0.05 [−0.05, +0.15] (interval includes 0)" in section
     assert "noise takes 50.0 % [45.0, 55.0], highest effects before the last token" in section

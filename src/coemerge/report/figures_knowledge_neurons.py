@@ -4,15 +4,8 @@ from coemerge.report.figure_neuron_edits import draw_implied, draw_rewrites, dra
 from coemerge.report.figure_neurons import draw_answers, draw_similarity, draw_skills
 from coemerge.report.figure_shifts import MOST_TOKENS, draw_fits, draw_shifts
 from coemerge.report.findings_implications import implied_says
-from coemerge.report.findings_neurons import (
-    answers_say,
-    fits_say,
-    rewrites_say,
-    shifts_say,
-    similarity_says,
-    skills_say,
-    traced_say,
-)
+from coemerge.report.findings_neuron_changes import fits_say, rewrites_say, shifts_say, traced_say
+from coemerge.report.findings_neurons import answers_say, similarity_says, skills_say
 from coemerge.report.neuron_rows import (
     answer_rows,
     fit_rows,

@@ -1,37 +1,28 @@
-"""What is found about neurons of syntax and of facts, in sentences; numbers are those of the
-tables."""
+"""What the model knows, how alike attributions are and what neurons of syntax and of facts do to
+answers, in sentences; numbers are those of the tables."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
-from coemerge.report.findings import change, finding, surely_above, surely_below
-from coemerge.report.findings_tracing import peak_row
+from coemerge.report.findings import change, finding, surely_above
 from coemerge.report.markup import Html, number, points
 from coemerge.report.neuron_rows import (
     ALL,
     CHANGES,
     CLASS,
     CONTROLS,
+    ITEM,
     KINDS,
     LEVELS,
-    MODELS,
     SPLITS,
-    STATES,
     answer_row,
-    editors_of,
-    fit_rows,
     group_rows,
-    rewrite_rows,
-    role_labels,
-    shift_rows,
     skill_rows,
     topic_name,
-    traced_rows,
 )
 from coemerge.report.query_rows import first
 from coemerge.report.results import Results, Row, pick
-from coemerge.report.side_rows import editor_name
 
 _PUBLISHED = (
     "Published: sets for syntax are found as for facts, alike in size and similarity; they shift "
@@ -44,7 +35,7 @@ _LEVEL_OF_CHANCE = 0.5  # of minimal pairs
 def neuron_finding(results: Results) -> Html:
     """What a class's neurons do to answers, and how alike attributions are; empty without."""
     told = [
-        f"{points(row['value'], row['low'], row['high'])} of errors in {KINDS[kind].label}"
+        f"{moved(row)} of errors in {KINDS[kind].label}"
         for kind in KINDS
         if (row := _effect(results, kind, "suppressed", "error"))
     ]
@@ -53,6 +44,7 @@ def neuron_finding(results: Results) -> Html:
     return finding(
         f"Knowledge neurons of a class, suppressed: {'; '.join(told)}.",
         *[_answers(results, kind, "suppressed") for kind in KINDS],
+        _items(results),
         similarity_says(results, (CLASS,)),
         _PUBLISHED,
     )
@@ -122,7 +114,7 @@ def answers_say(results: Results) -> str:
         for kind in KINDS
         if (part := _answers(results, kind, name))
     ]  # fmt: skip
-    return " ".join(told)
+    return " ".join([*told, _items(results)]).strip()
 
 
 def _answers(results: Results, kind: str, name: str) -> str:
@@ -130,124 +122,40 @@ def _answers(results: Results, kind: str, name: str) -> str:
     if not error:
         return ""
     controls = [
-        f"{words} {points(row['value'], None, None)}"
+        f"{words} {moved(row, bounds=False)}"
         for control, words in CONTROLS.items()
         if control != "none"
         and (row := answer_row(results, kind, CLASS, name, measure="error", control=control))
     ]
     beside = f" ({'; '.join(controls)})" if controls else ""
-    moved = (
-        f"; the right answer's probability moves by {points(p['value'], p['low'], p['high'])}"
-        if p
-        else ""
-    )
+    likely = f"; the right answer's probability moves by {moved(p)}" if p else ""
     return (
         f"{KINDS[kind].label.capitalize()}, {CHANGES[name]}: errors "
         f"{number(error['before'], percent=True)} before, {number(error['after'], percent=True)} "
-        f"after, {points(error['value'], error['low'], error['high'])}{beside}{moved} "
+        f"after, {moved(error)}{beside}{likely} "
         f"(n = {number(int(error['n']))} prompts)."
     )
 
 
-def _effect(results: Results, kind: str, name: str, measure: str) -> Row:
-    return answer_row(results, kind, CLASS, name, measure=measure, control="none")
-
-
-def shifts_say(results: Results, topic: str) -> str:
-    """How many words of each class move significantly, and which way; all seeds agreeing."""
-    rows = pick(shift_rows(results), topic=topic)
-    told = []
-    for (group, name), own in rows.groupby(["group", "change"], sort=False):
-        parts = [
-            f"{cls or 'no class'} {up} up, {down} down of {n}"
-            for cls, up, down, n in moved_words(own)
-        ]
-        told.append(f"neurons of {group} {CHANGES[str(name)]}: {', '.join(parts)}")
-    return f"Words that move significantly, {'; '.join(told)}." if told else ""
-
-
-def moved_words(rows: pd.DataFrame) -> list[tuple[str, int, int, int]]:
-    """Class, words significantly up and down in every seed, and words; of one set of neurons."""
-    words = rows.groupby(["token_class", "token"]).agg(
-        sure=("significant", "all"), low=("shift", "min"), high=("shift", "max")
-    )
-    words["up"] = words["sure"] & (words["low"] > 0)
-    words["down"] = words["sure"] & (words["high"] < 0)
-    counts = words.groupby(level=0).agg(up=("up", "sum"), down=("down", "sum"), n=("sure", "size"))
-    return [(str(r.Index), int(r.up), int(r.down), int(r.n)) for r in counts.itertuples()]
-
-
-def fits_say(results: Results, measure: str) -> str:
-    """Coefficients over all phenomena, and whether they are told from 0."""
-    rows = pick(fit_rows(results, measure), topic=ALL)
-    told = []
-    for name in CHANGES if len(rows) else ():
-        parts = [
-            f"{style.label} {coefficient(row)}".replace("\n", " ")
-            for (model, term), style in MODELS.items()
-            if (row := first(pick(rows, change=name, model=model, term=term)))
-        ]
-        if parts:
-            told.append(f"neurons {CHANGES[name]}: {'; '.join(parts)}")
-    return f"All phenomena, {'. '.join(told)}." if told else ""
-
-
-def coefficient(row: Row) -> str:
-    """``+0.40 [+0.30, +0.50]`` and whether its interval holds 0."""
-    value, low, high = (
-        f"{row[name]:+.2f}".replace("-", "−") if pd.notna(row.get(name)) else ""
-        for name in ("coefficient", "low", "high")
-    )
-    if not (low and high):
-        return f"{value} (no interval)" if value else "–"
-    sure = surely_above(row, 0) or surely_below(row, 0)
-    return f"{value} [{low}, {high}]{'' if sure else ' (interval includes 0)'}"
-
-
-def traced_say(results: Results) -> str:
-    """Total effects, and the highest indirect ones before the last token; whole windows alone."""
-    rows = traced_rows(results)
-    told = []
-    for kind in KINDS if len(rows) else ():
-        own = rows[rows["kind"] == kind]
-        labels = role_labels(own["role"], kind)
-        parts = [
-            f"{words} {change(row, 'aie')} ({labels[row['role']]}, layer {row['layer']}, "
-            f"n = {number(int(row['n']))})"
-            for state, words in STATES.items()
-            if (row := peak_row(pick(own, state=state)))
-        ]
-        total = first(pick(results.table("syntax_totals"), kind=kind, topic=ALL))
-        taken = f"noise takes {change(total, 'total_effect')}, " if total else ""
-        if parts:
-            told.append(
-                f"{KINDS[kind].label.capitalize()}: {taken}highest effects before the last token: "
-                f"{', '.join(parts)}."
-            )
-    return " ".join(told)
-
-
-def rewrites_say(results: Results) -> str:
-    """ES, PS and NS under edits, by kind and editor, and ES before."""
-    rows = rewrite_rows(results)
-    told = []
-    for kind in KINDS if len(rows) else ():
-        own = rows[rows["kind"] == kind]
-        parts = [part for editor in editors_of(own) if (part := _scores(own, editor))]
-        if parts:
-            told.append(f"{KINDS[kind].label.capitalize()}: {'; '.join(parts)}.")
-    return " ".join(told)
-
-
-def _scores(rows: pd.DataFrame, editor: str) -> str:
-    under = [
-        f"{measure.upper()} {change(row)}"
-        for measure in ("es", "ps", "ns")
-        if (row := first(pick(rows, editor=editor, measure=measure, moment="post")))
+def _items(results: Results) -> str:
+    """Errors where neurons of single items are suppressed."""
+    told = [
+        f"{KINDS[kind].label} {moved(row)} (n = {number(int(row['n']))})"
+        for kind in KINDS
+        if (row := _effect(results, kind, "suppressed", "error", ITEM))
     ]
-    before = first(pick(rows, editor=editor, measure="es", moment="pre"))
-    note = f" (ES before: {number(before['value'], percent=True)})" if before else ""
-    return f"{editor_name(editor)} {', '.join(under)}{note}" if under else ""
+    return f"Errors under suppressed neurons of one item: {', '.join(told)}." if told else ""
+
+
+def _effect(results: Results, kind: str, name: str, measure: str, level: str = CLASS) -> Row:
+    return answer_row(results, kind, level, name, measure=measure, control="none")
+
+
+def moved(row: Row, bounds: bool = True) -> str:
+    """``+4.0 points [+3.0, +5.0]``; what rounds to 0 has no sign of its own."""
+    names = ("value", "low", "high") if bounds else ("value",)
+    values = [round(float(row[name]), 3) + 0.0 for name in names]
+    return points(*values, *[None] * (3 - len(values)))
 
 
 def neuron_controls(results: Results) -> list[str]:
@@ -265,8 +173,5 @@ def neuron_controls(results: Results) -> list[str]:
             of = {"measure": "error", "control": control}
             row = answer_row(results, kind, CLASS, "suppressed", **of)
             if row and control != "none":
-                told.append(
-                    f"errors in {KINDS[kind].label}, {words} suppressed: "
-                    f"{points(row['value'], row['low'], row['high'])}"
-                )
+                told.append(f"errors in {KINDS[kind].label}, {words} suppressed: {moved(row)}")
     return told

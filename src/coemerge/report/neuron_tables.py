@@ -3,7 +3,7 @@
 import pandas as pd
 
 from coemerge.report.findings import change
-from coemerge.report.findings_neurons import coefficient, moved_words
+from coemerge.report.findings_neuron_changes import coefficient, moved_words
 from coemerge.report.markup import Html, element, folded, join, number, points, table
 from coemerge.report.neuron_rows import (
     ALL,

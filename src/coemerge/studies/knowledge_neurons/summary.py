@@ -17,7 +17,7 @@ _SETS = {  # column of neuron_groups, and what it is
     "share": ("share", "share of prompts that a neuron had to be found in (τ_share)"),
     "excess": ("excess", "similarity R1² of attributions beyond its baseline"),
 }
-_CHANGES = {"suppressed": "neurons suppressed", "enhanced": "neurons enhanced"}
+_CHANGES = ("suppressed", "enhanced")
 _OUTCOMES = {"error": "change of the share of errors", "p": "change of the right answer's "
              "probability"}  # fmt: skip
 _IMPLIED = {
@@ -78,7 +78,7 @@ def _effects(categorical: Rows, several: bool) -> Rows:
     """What a group's own neurons do to answers, all topics together."""
     rows = []
     for level in LEVELS:
-        for change, done in _CHANGES.items():
+        for change in _CHANGES:
             for measure, words in _OUTCOMES.items():
                 for kind in KINDS:
                     of = {"kind": kind, "level": level, "change": change, "measure": measure}
@@ -88,7 +88,7 @@ def _effects(categorical: Rows, several: bool) -> Rows:
                             "id": "P4-a",
                             "name": f"{measure}/{kind}/{level}/{change}",
                             "unit": "points",
-                            "quantity": f"{words}, {kind}, {done} {_LEVELS[level]}",
+                            "quantity": f"{words}, {kind}, neurons {_LEVELS[level]} {change}",
                             **estimate(found, "difference", several),
                         }
                     )
