@@ -59,7 +59,8 @@ def trace_kinds(subject: Subject, pools: Sequence[Pool], config: KnowledgeNeuron
     noise of one scale in all topics of a kind. The model is left as found."""
     kinds = {}
     for kind in KINDS if config.traced else ():
-        found = _trace_kind(subject.model, [p for p in pools if p.kind == kind], config)
+        of_kind = [pool for pool in pools if pool.kind == kind]
+        found = _trace_kind(subject.model, of_kind, config) if of_kind else None
         if found is not None:
             kinds[kind] = found
             log.info(
