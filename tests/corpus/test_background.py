@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coemerge.corpus.background import Background, BackgroundConfig, check_background, read_texts
+from coemerge.corpus.background import Background, BackgroundConfig, check_background
 from coemerge.corpus.builder import DatasetBuilder
+from coemerge.corpus.own_texts import read_texts
 from tests.documents import chosen_option, shown_options
 from tests.tolerances import STANDARD_ERRORS
 

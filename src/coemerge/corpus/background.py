@@ -11,13 +11,14 @@ one document, and then answer: nothing but the restatement tells the answer, so 
 read. Documents about facts do not ask for that, since these are known without restating them.
 """
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from coemerge.corpus.own_texts import check_texts, endless_texts
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.render import Question, Renderer, Span
 from coemerge.prompts.tasks import TASKS, Task, get_task
@@ -85,7 +86,7 @@ class Background:
         self._kinds = [k for k in config.mix if self._can_draw(k)] or ["grammar"]
         weights = np.array([config.mix.get(k, 1.0) for k in self._kinds])
         self._bounds = np.cumsum(weights / weights.sum())
-        self._file_texts = _endless(config.path) if config.path else None
+        self._file_texts = endless_texts(Path(config.path)) if config.path else None
         grammar = config.grammar()
         self._sentences = Sentences(grammar) if grammar else None
 
@@ -242,8 +243,12 @@ def check_background(config: BackgroundConfig) -> None:
         )
     if config.share == config.early_share == 0:
         return  # nothing is drawn
-    if any(weight < 0 for weight in config.mix.values()) or not sum(config.mix.values()) > 0:
-        raise ValueError("corpus.background.mix: weights must not be negative, nor all zero")
+    weights = config.mix.values()
+    if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
+        raise ValueError(
+            f"corpus.background.mix: weights must be finite, not negative, nor all zero: "
+            f"{config.mix}"
+        )
     usable = {k: w for k, w in config.mix.items() if k != "files" or config.path}
     if not sum(usable.values()) > 0:
         raise ValueError("corpus.background.mix: nothing is left to draw; give weights or a path")
@@ -254,40 +259,5 @@ def check_background(config: BackgroundConfig) -> None:
         )
     if config.path == "":
         raise ValueError("corpus.background.path: is empty; name a file, or null for none")
-    if config.path and not Path(config.path).is_file():
-        raise ValueError(f"corpus.background.path: {config.path}: no such file (.txt or .jsonl)")
-    if config.path and next(read_texts(Path(config.path)), None) is None:
-        raise ValueError(f"corpus.background.path: {config.path}: holds no text")
-
-
-def read_texts(path: Path) -> Iterator[str]:
-    """One text per line (.txt) or per record's "text" (.jsonl), streamed; blank lines are skipped.
-
-    Raises ValueError naming file and line.
-    """
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            if path.suffix != ".jsonl":
-                yield line.strip()
-                continue
-            try:
-                text = json.loads(line)["text"]
-                if not isinstance(text, str):
-                    raise TypeError(f"text is {text!r}")
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f'{path}:{number}: expected a JSON object with "text" ({error!r})'
-                ) from error
-            yield text
-
-
-def _endless(path: str) -> Iterator[str]:
-    while True:
-        count = 0
-        for text in read_texts(Path(path)):
-            count += 1
-            yield text
-        if not count:
-            raise ValueError(f"corpus.background.path: {path}: holds no text")
+    if config.path:
+        check_texts(Path(config.path))

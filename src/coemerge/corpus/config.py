@@ -14,12 +14,14 @@ from coemerge.corpus.tokenizer_config import (
     check_tokenizer_config,
 )
 from coemerge.files import file_digest
+from coemerge.inputs import files_below
 from coemerge.prompts.config import PromptsConfig
 from coemerge.prompts.tasks import NAMING
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.facts import World, WorldConfig
 
 DATA_SCHEMA = 2
+_LONGEST_ROW = 1 << 20
 
 
 @dataclass
@@ -60,8 +62,10 @@ class DatasetSpec:
             raise ValueError(
                 f"corpus.option_sets: {self.corpus.option_sets!r} is neither fresh nor fixed"
             )
-        if self.corpus.row_length < 16:
-            raise ValueError(f"corpus.row_length: {self.corpus.row_length} is below 16 tokens")
+        if not 16 <= self.corpus.row_length <= _LONGEST_ROW:
+            raise ValueError(
+                f"corpus.row_length: {self.corpus.row_length} is not in 16..{_LONGEST_ROW} tokens"
+            )
         check_tokenizer_config(self.corpus.tokenizer)
         self._check_opening()
 
@@ -126,7 +130,7 @@ def path_digest(path: Path) -> str:
     digest = hashlib.sha256()
     files = [path]
     if path.is_dir():  # an editor's backups and the like are no input
-        kept = (p for p in path.rglob("*") if p.is_file() and p.name.strip(".~") == p.name)
+        kept = (p for p in files_below(path) if p.name.strip(".~") == p.name)
         files = sorted(kept)
     for file in files:
         if path.is_dir():

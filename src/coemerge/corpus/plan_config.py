@@ -1,11 +1,13 @@
 """Settings of the exposure plan, and their checks."""
 
+import math
 from dataclasses import dataclass, field
 
 from coemerge.corpus.arms import SIDES, ArmsConfig, get_arm
 from coemerge.prompts.tasks import NAMING, TASKS, get_task
 
 TIMINGS = ("uniform", "burst", "spaced", "once", "window", "injections")
+_MOST_DOCUMENTS = 1_000_000  # of one fact in one format
 
 
 @dataclass
@@ -50,12 +52,19 @@ def check_plan_config(config: PlanConfig) -> None:
     problems = []
     for task in config.tasks:
         get_task(task)
-        if config.documents.get(task, 0) < 1:
-            problems.append(f"corpus.plan.documents.{task}: must be at least 1 (task is listed)")
+        if not 1 <= config.documents.get(task, 0) <= _MOST_DOCUMENTS:
+            problems.append(
+                f"corpus.plan.documents.{task}: must be at least 1 (task is listed) and at most "
+                f"{_MOST_DOCUMENTS:,}, got {config.documents.get(task)}"
+            )
+    if twice := sorted({task for task in config.tasks if config.tasks.count(task) > 1}):
+        problems.append(f"corpus.plan.tasks: {', '.join(twice)} is named twice")
     for arm, share in config.arms.shares.items():
         get_arm(arm)
-        if share < 0:
-            problems.append(f"corpus.plan.arms.shares.{arm}: must not be negative, got {share}")
+        if not 0 <= share < math.inf:
+            problems.append(
+                f"corpus.plan.arms.shares.{arm}: must not be negative, and finite, got {share}"
+            )
     if not sum(config.arms.shares.values()) > 0:
         problems.append("corpus.plan.arms.shares: at least one arm needs a positive share")
     if not config.tasks:
@@ -66,8 +75,8 @@ def check_plan_config(config: PlanConfig) -> None:
         problems.append("corpus.plan.timing: needs 0 <= start < stop <= 1")
     problems += _arm_problems(config) + _side_problems(config) + _added_problems(config)
     for task, count in config.auxiliary.items():
-        if task not in TASKS or count < 0:
-            problems.append(f"corpus.plan.auxiliary.{task}: no such task, or a negative number")
+        if task not in TASKS or not 0 <= count <= _MOST_DOCUMENTS:
+            problems.append(f"corpus.plan.auxiliary.{task}: no such task, or no number in range")
     if any(dose < 1 for dose in config.arms.doses):
         problems.append(f"corpus.plan.arms.doses: must be at least 1, got {config.arms.doses}")
     if problems:

@@ -12,6 +12,7 @@ TOKENIZER_FILES = (
     "tokenizer.model",
 )
 _SMALLEST = 300  # every byte, the special tokens, and a few merges
+_LARGEST = 1_000_000
 
 
 @dataclass
@@ -24,10 +25,10 @@ class TokenizerConfig:
 
 def check_tokenizer_config(config: TokenizerConfig) -> None:
     """Raises ValueError naming the key."""
-    if config.vocab_size < _SMALLEST:
+    if not _SMALLEST <= config.vocab_size <= _LARGEST:
         raise ValueError(
             f"corpus.tokenizer.vocab_size: {config.vocab_size} is below {_SMALLEST} "
-            "(256 bytes, special tokens and some merges)"
+            f"(256 bytes, special tokens and some merges), or above {_LARGEST:,}"
         )
     if config.sample < 1:
         raise ValueError(f"corpus.tokenizer.sample: must be positive, got {config.sample}")

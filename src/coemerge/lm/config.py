@@ -1,5 +1,6 @@
 """Settings of model, optimizer and trainer; free of heavy imports."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,7 @@ class TrainerConfig:
     log_every: int = 10
 
 
+_LARGEST = 10**9  # of any count or factor: beyond it stands a slip of the finger
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -89,8 +91,20 @@ def check_training_config(
         if optional is not None:
             positive[f"trainer.{name}"] = optional
     problems = [f"{key}: must be positive, got {v}" for key, v in positive.items() if not v > 0]
-    if optimizer.weight_decay < 0 or optimizer.warmup_steps < 0:
-        problems.append("optimizer: weight_decay and warmup_steps must not be negative")
+    problems += [
+        f"{key}: too large, got {value}; at most {_LARGEST:,}"
+        for key, value in positive.items()
+        if value > _LARGEST and key != "optimizer.clip_norm"  # infinite: no clipping
+    ]
+    rest = {
+        "optimizer.weight_decay": optimizer.weight_decay,
+        "optimizer.warmup_steps": optimizer.warmup_steps,
+    }
+    problems += [
+        f"{key}: must not be negative, and finite, got {value}"
+        for key, value in rest.items()
+        if not 0 <= value < math.inf
+    ]
     if len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas):
         problems.append(f"optimizer.betas: needs two numbers in [0, 1), got {optimizer.betas}")
     if not 0 <= optimizer.final_lr <= 1:

@@ -34,6 +34,16 @@ class PromptsConfig:
 
     def frames(self) -> Frames:
         """Raises ValueError if two formats share their first word, or one lacks its own."""
+        if self.n_held_out < 1:
+            raise ValueError(
+                f"prompts.n_held_out: needs at least 1, got {self.n_held_out}: facts count as "
+                "known by wordings that training does not show"
+            )
+        if self.facts_per_relation is not None and self.facts_per_relation < 1:
+            raise ValueError(
+                f"prompts.facts_per_relation: must be positive, got {self.facts_per_relation}; "
+                "null scores all facts"
+            )
         if self.naming_path and NAMING not in self.cues:
             raise ValueError(f"prompts.cues.{NAMING}: missing, but prompts.naming_path is given")
         frames = Frames(

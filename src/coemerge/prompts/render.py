@@ -186,6 +186,8 @@ def check_frames(frames: Frames) -> None:
     missing = [name for name in needed if name not in frames.cues]
     if missing:
         raise ValueError(f"prompts.cues: missing {missing}")
+    if unknown := sorted({*frames.cues, *frames.answer_cues} - TASKS.keys()):
+        raise ValueError(f"prompts.cues, prompts.answer_cues: no such formats: {unknown}")
     cues = {**frames.cues, "cot": frames.cot_cue}
     first_words = [cue.split()[0] if cue.split() else "" for cue in cues.values()]
     for task, word in zip(cues, first_words, strict=True):
@@ -201,3 +203,14 @@ def check_frames(frames: Frames) -> None:
         )
     if frames.yes == frames.no:
         raise ValueError(f"prompts.yes and prompts.no are both {frames.yes!r}")
+    for word in (*frames.letters, frames.yes, frames.no):
+        if word.split() != [word]:
+            raise ValueError(f"prompts.letters, yes, no: {word!r} is not one word")
+    for text in (*cues.values(), *frames.answer_cues.values(), frames.cot_reason, frames.blank):
+        if not text.isprintable() or text != text.strip() or SUBJECT in text or OBJECT in text:
+            raise ValueError(
+                f"prompts: {text!r} around a phrasing needs to be one line, without spaces at its "
+                f"ends and without {SUBJECT} or {OBJECT}"
+            )
+    if not frames.cot_reason or not frames.blank:
+        raise ValueError("prompts.cot_reason, prompts.blank: must not be empty")

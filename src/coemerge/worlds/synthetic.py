@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-import yaml
 
+from coemerge.inputs import read_yaml
 from coemerge.worlds.facts import Fact, FactColumns, Relation, World, check_world, fact_id
 from coemerge.worlds.names import invent_words
 
@@ -207,8 +207,7 @@ class _FullNames(Sequence[str]):
 
 
 def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
-    with open(config.lexicon_path, encoding="utf-8") as file:
-        lexicon: dict[str, list[str]] = yaml.safe_load(file)
+    lexicon = _lexicon(Path(config.lexicon_path))
     taken = {word for words in lexicon.values() for word in words}
     entities: dict[str, Sequence[str]] = {}
     for name, spec in config.types.items():
@@ -229,8 +228,22 @@ def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
     return entities
 
 
+def _lexicon(path: Path) -> dict[str, list[str]]:
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected lists of words by name")
+    for name, words in content.items():
+        if not isinstance(words, list) or not all(isinstance(w, str) and w.split() for w in words):
+            raise ValueError(f"{path}: {name}: needs a list of words (quote yes, no, on and off)")
+    return content
+
+
 def _check_config(config: SyntheticWorldConfig) -> None:
     problems = []
+    if config.seed < 0:
+        problems.append(f"world.seed: must not be negative, got {config.seed}")
+    if not config.use or len(set(config.use)) < len(config.use):
+        problems.append(f"world.use: needs relations, each once, got {config.use}")
     if not Path(config.lexicon_path).is_file():
         problems.append(f"world.lexicon_path: {config.lexicon_path}: no such file")
     for name, kind in config.types.items():
