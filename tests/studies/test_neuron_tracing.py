@@ -166,7 +166,7 @@ def test_totals_and_effects_are_means_over_prompts_by_topic_and_pooled():
     assert list(totals.index) == [
         (SYNTAX, ALL), (SYNTAX, "agreement"), (SYNTAX, "anaphor"), (FACTS, ALL), (FACTS, "capital"),
     ]  # fmt: skip
-    for (kind, topic), row in totals.iterrows():  # type: ignore[misc]
+    for (kind, topic), row in totals.iterrows():
         of_kind = traced().kinds[kind]
         mine = np.full(len(of_kind.topics), topic == ALL) | (of_kind.topics == topic)
         result = of_kind.result

@@ -87,8 +87,8 @@ def rewrite(
 def _tried(
     kind: str, editors: Editors, plan: Plan, config: KnowledgeNeuronsConfig
 ) -> tuple[pd.DataFrame, dict[str, Chosen]]:
-    """``RewriteChoiceRecord`` but for the seed, and the best of each editor by s, the first of
-    equals."""
+    """``RewriteChoiceRecord`` but for the seed, and the best of each editor by s; of equals by
+    es, then the first."""
     runs = [
         Chosen(editor, layer, setting, plan.token)
         for editor in config.editors
@@ -114,7 +114,8 @@ def _tried(
             }
         )
     tried = pd.DataFrame(rows)
-    best = tried["s"].fillna(-1).groupby(tried["editor"], sort=False).idxmax()
+    ordered = tried.fillna({"s": -1}).sort_values(["s", "es"], ascending=False, kind="stable")
+    best = ordered.drop_duplicates("editor").sort_index().index
     for i in best:
         log.info("%s, %s: layer %d, %s", kind, *tried.loc[i, ["editor", "layer", "setting"]])
     chosen = {runs[i].editor: runs[i] for i in best}
