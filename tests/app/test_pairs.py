@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from coemerge.app.analysis import Series
-from coemerge.app.pairs import asked_pairs, grammar_words
+from coemerge.app.pairs import UNKNOWN_WORD, asked_pairs, grammar_words
 from coemerge.app.sources import Source, open_pairs_and_facts
 from coemerge.corpus.config import CorpusConfig, DatasetSpec
 from coemerge.lm.series import Member
 from coemerge.prompts.config import PromptsConfig
-from coemerge.prompts.minimal_pairs import SEVERAL_TOKENS
+from coemerge.prompts.minimal_pairs import ONE_SENTENCE, SEVERAL_TOKENS
 from coemerge.scoring.config import ScoreConfig
 from coemerge.studies.shared.scoring import Questions
 from coemerge.tables.store import table_schema
@@ -113,6 +115,22 @@ def test_pairs_none_of_which_can_be_asked_are_refused(model, tokenizer):
         ValueError, match=r"mine: no minimal pair can be asked: 1 pairs that differ"
     ):
         asked_pairs(source_of(model, tokenizer, SPLIT), None)
+
+
+def test_pairs_of_words_that_the_tokenizer_does_not_know_are_counted(model):
+    words = {word: k for k, word in enumerate(("<unk>", "<|end|>", "see", "sees", "Some", "girls"))}
+    of_words = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    of_words.pre_tokenizer = pre_tokenizers.Whitespace()
+    known = PreTrainedTokenizerFast(
+        tokenizer_object=of_words, unk_token="<unk>", eos_token="<|end|>"
+    )
+    strange = MinimalPair("sv", "plural", "Some sprites", "see", "sees", "Bo.")
+    alike = MinimalPair("sv", "plural", "Some girls", "hear", "hears", "Bo.")
+
+    prompts, notes = asked_pairs(source_of(model, known, SEE, strange, alike), None)
+
+    assert [prompt.pair for prompt in prompts] == [SEE]
+    assert notes == {UNKNOWN_WORD: 1, ONE_SENTENCE: 1}
 
 
 def test_words_of_the_grammar_have_a_class_a_form_and_maybe_a_token(model, tokenizer):

@@ -43,7 +43,8 @@ def asked_pairs(
         tokens = [_tokens(prompt) for prompt in prompts]
         longest = max(len(prompt.ids) + 1 for prompt in prompts)
         check_fits(key, source.series.members, longest, max(map(max, tokens)))
-        log.info("%s: %s minimal pairs", source.run_id, "; ".join([f"{len(prompts):,}", *skipped]))
+        told = "; ".join([f"{len(prompts):,} minimal pairs", *skipped])
+        log.info("%s: %s", source.run_id, told)
     return prompts, notes
 
 

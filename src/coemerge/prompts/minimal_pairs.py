@@ -15,6 +15,7 @@ from coemerge.worlds.agreement import MinimalPair
 
 SEVERAL_TOKENS = "pairs that differ in several tokens (skipped)"
 CUE_FOLLOWS = "pairs that only whole sentences can tell (skipped)"
+ONE_SENTENCE = "pairs whose words the tokenizer does not tell apart (skipped)"
 NO_PROMPT = "pairs that differ in their first token (skipped)"
 
 
@@ -68,7 +69,9 @@ def pair_prompts(
     prompts = []
     for pair, good, bad in _encoded(encoder, before):
         differ = [k for k, two in enumerate(zip(good[0], bad[0], strict=False)) if two[0] != two[1]]
-        if len(good[0]) != len(bad[0]) or len(differ) != 1:
+        if good[0] == bad[0]:
+            notes[ONE_SENTENCE] += 1
+        elif len(good[0]) != len(bad[0]) or len(differ) != 1:
             notes[SEVERAL_TOKENS] += 1
         elif differ[0] == 0:
             notes[NO_PROMPT] += 1
