@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from coemerge.editing import fine_tuning
 from coemerge.editing.fine_tuning import FT, FT_L, FineTuningConfig, fine_tune
+from coemerge.editing.outcome import warn_of
 from coemerge.editing.requests import Request
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.edits import Edit
@@ -127,6 +128,7 @@ def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone(
     broken = broken_request(model, requests)
 
     found = fine_tune(model, [requests[0], broken, requests[1]], 0, QUICK)
+    warn_of(found)
 
     assert [outcome.diverged for outcome in found] == [False, True, False]
     assert found[1].edit.is_empty
@@ -150,6 +152,7 @@ def test_what_is_answered_already_is_told(caplog: pytest.LogCaptureFixture):
     requests[1] = Request(replace(goal, target=[top]), [top])
 
     outcomes = fine_tune(model, requests, 0, QUICK)
+    warn_of(outcomes)
 
     assert [outcome.already_answered for outcome in outcomes] == [False, True, False]
     assert caplog.text.count("1 of 3 requests, first requests[1], ask for what the model ans") == 1

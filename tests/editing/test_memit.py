@@ -6,6 +6,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from coemerge.editing.keys import KeyMoment, subject_states
 from coemerge.editing.memit import memit, shares
+from coemerge.editing.outcome import warn_of
 from coemerge.editing.value_config import ValueConfig
 from coemerge.editing.values import optimise_values
 from coemerge.interventions.edits import Edit
@@ -103,6 +104,7 @@ def test_a_request_that_diverges_is_told_and_left_out(caplog: pytest.LogCaptureF
     broken = broken_request(model, requests)
     asked = [requests[0], broken, requests[1]]
     expected = memit(model, requests, [0, 1], CONTEXTS, None, 1.0, QUICK, together=True)
+    warn_of(expected)
     assert "diverged" not in caplog.text
 
     apart, together = (
@@ -110,6 +112,7 @@ def test_a_request_that_diverges_is_told_and_left_out(caplog: pytest.LogCaptureF
     )
 
     for outcomes in (apart, together):
+        warn_of(outcomes)
         assert [outcome.diverged for outcome in outcomes] == [False, True, False]
         assert outcomes[1].edit.is_empty
     assert caplog.text.count("1 of 3 requests, first requests[1], diverged") == 2

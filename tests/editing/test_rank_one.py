@@ -9,6 +9,7 @@ from torch import Tensor
 from coemerge.editing import values
 from coemerge.editing.keys import KeyMoment, subject_states
 from coemerge.editing.objective import post_norm, projected
+from coemerge.editing.outcome import warn_of
 from coemerge.editing.rank_one import rank_one, rank_one_updates
 from coemerge.editing.requests import Goal, Request
 from coemerge.editing.value_config import ValueConfig
@@ -192,6 +193,8 @@ def test_an_edit_that_diverges_is_told_and_leaves_the_others_alone(
     broken = broken_request(model, requests)
 
     found = rank_one(model, [*requests[:2], broken, *requests[2:]], 0, CONTEXTS, None, QUICK)
+    assert not caplog.text  # where settings are tried, nobody wants to know
+    warn_of(found)
 
     assert [outcome.diverged for outcome in found] == [False, False, True, False, False]
     assert found[2].edit.is_empty
@@ -213,6 +216,7 @@ def test_asking_for_what_is_answered_already_changes_no_answer_and_is_told(
 
     with caplog.at_level(logging.WARNING):
         outcomes = rank_one(model, requests, 0, CONTEXTS, MOMENT)
+        warn_of(outcomes)
 
     assert caplog.text.count("4 of 4 requests, first requests[0], ask for what") == 1
     for request, outcome in zip(requests, outcomes, strict=True):

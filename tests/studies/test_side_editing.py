@@ -15,7 +15,7 @@ import torch
 from coemerge.editing.counterfact_scores import counterfact_scores, harmonic_mean, trial_scores
 from coemerge.editing.keys import KeyMoment
 from coemerge.editing.neurons import update_each
-from coemerge.editing.outcome import Outcome
+from coemerge.editing.outcome import Outcome, warn_of
 from coemerge.interventions.edits import Edit
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
@@ -165,9 +165,11 @@ def test_a_target_that_is_the_present_answer_is_told(caplog: pytest.LogCaptureFi
     of = judge([replace(case, requests={ENTITY: same}), *some_cases(2)[1:]])
     with caplog.at_level(logging.WARNING):
         for editor in ("ft", "kn"):
-            rows = of.outcome_rows(ENTITY, of.edit(editor, ENTITY, LAYER, BOLD[editor]))
+            outcomes = of.edit(editor, ENTITY, LAYER, BOLD[editor])
+            warn_of(outcomes)
+            rows = of.outcome_rows(ENTITY, outcomes)
             assert rows["already_answered"].tolist() == [True, False]
-    assert "1 of 2 requests" in caplog.text
+    assert caplog.text.count("1 of 2 requests") == 2
 
 
 def test_an_edit_that_diverges_does_nothing_and_is_counted():

@@ -32,12 +32,10 @@ class Outcome:
 def outcomes(
     model: nn.Module, requests: Sequence[Request], edits: Sequence[Edit | None], found: Descent
 ) -> list[Outcome]:
-    """One per request; an edit of None, or of a descent that diverged, is one that diverged. Warns
-    once, with counts, of what diverged and of what was answered already."""
+    """One per request; an edit of None, or of a descent that diverged, is one that
+    diverged."""
     answered = already_answered(model, requests).tolist()
     diverged = [edit is None or bool(d) for edit, d in zip(edits, found.diverged, strict=True)]
-    _warn(diverged, "diverged (loss or change ceased to be finite): for these nothing is written")
-    _warn(answered, "ask for what the model answers already: their success says nothing")
     return [
         Outcome(
             edit=Edit() if edit is None or diverged[e] else edit,
@@ -48,6 +46,15 @@ def outcomes(
         )
         for e, edit in enumerate(edits)
     ]
+
+
+def warn_of(outcomes: Sequence[Outcome]) -> None:
+    """Says, with counts, what diverged and what was answered already. Editors do not: where many
+    settings are tried, it is of interest for those that are used."""
+    diverged = [outcome.diverged for outcome in outcomes]
+    answered = [outcome.already_answered for outcome in outcomes]
+    _warn(diverged, "diverged (loss or change ceased to be finite): for these nothing is written")
+    _warn(answered, "ask for what the model answers already: their success says nothing")
 
 
 def _warn(concerned: Sequence[bool], words: str) -> None:

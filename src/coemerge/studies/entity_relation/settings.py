@@ -1,8 +1,7 @@
 """Which layer and settings an editor gets: those that serve best on facts kept for it."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import pandas as pd
 from tqdm import tqdm
@@ -32,8 +31,7 @@ def tried_settings(
     ]
     rows = []
     for editor, side, layer, setting in tqdm(runs, desc="choosing edits", unit="setting"):
-        with _once_is_enough():
-            found = judge.scores(side, judge.edit(editor, side, layer, setting))
+        found = judge.scores(side, judge.edit(editor, side, layer, setting))
         rows.append(
             {
                 "editor": editor,
@@ -50,15 +48,3 @@ def tried_settings(
     for (editor, side), (layer, setting) in chosen.items():
         log.info("%s, %s side: layer %d, %s", editor, side, layer, told(setting))
     return tried.assign(chosen=tried.index.isin(best)), chosen
-
-
-@contextmanager
-def _once_is_enough() -> Iterator[None]:
-    """What editors say of single requests is said when the chosen settings are used."""
-    editors = logging.getLogger("coemerge.editing.outcome")
-    level = editors.level
-    editors.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        editors.setLevel(level)

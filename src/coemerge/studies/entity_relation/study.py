@@ -11,6 +11,7 @@ import pyarrow as pa
 from torch import nn
 from tqdm import tqdm
 
+from coemerge.editing.outcome import warn_of
 from coemerge.editing.requests import Ids
 from coemerge.prompts.pairs import Pairing
 from coemerge.studies.entity_relation.cases import STUDIED, Case, Cases
@@ -156,6 +157,7 @@ def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
         if not judge.of_side(side):  # all of its facts were kept for the choice
             continue
         outcomes = judge.edit(editor, side, layer, setting)
+        warn_of(outcomes)
         edits.append(judge.side_edits(side, outcomes).assign(editor=editor))
         ends.append(judge.outcome_rows(side, outcomes).assign(editor=editor))
     return pd.concat(edits, ignore_index=True), pd.concat(ends, ignore_index=True)

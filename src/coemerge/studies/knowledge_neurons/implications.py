@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from coemerge.editing.outcome import warn_of
 from coemerge.editing.requests import Goal, Request, edited_at
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, Predict, agreements, predictor
@@ -55,6 +56,7 @@ def implied(
     for name, choice in chosen.items() if plans else ():
         placed = [edited_at(request, choice.token) for request in requests]
         outcomes = editors.outcomes(choice.editor, placed, choice.layer, choice.setting)
+        warn_of(outcomes)
         edits = [outcome.edit for outcome in outcomes]
         with unchanged(subject.model):
             subject.model.eval()

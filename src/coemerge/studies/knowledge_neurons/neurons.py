@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from coemerge.interventions.architecture import ModuleMap
-from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.neuron_sets import adaptive_refined_set, coarse_sets, refined_set
 from coemerge.localization.prompts import stable_seed
 from coemerge.statistics.similarity import compare
@@ -59,7 +58,7 @@ def _attributed(
         subject.identity,
         [list(ids) for ids, _ in place],
         [[token] for _, token in place],
-        AttributionConfig(config.method, config.steps),
+        config.attribution,
         cache,
     )
     return attribution, [torch.tensor([place[key] for key in of_group]) for of_group in keys]

@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from coemerge.editing.counterfact_scores import harmonic_mean, trial_scores
+from coemerge.editing.outcome import Outcome, warn_of
 from coemerge.editing.rows import top_tokens
 from coemerge.interventions.edits import Edit
 from coemerge.interventions.guard import unchanged
@@ -97,9 +98,8 @@ def _tried(
     ]
     rows = []
     for run in tqdm(runs, desc=f"choosing edits of {kind}", unit="setting"):
-        scores = trial_scores(
-            editors.model, [one.trial for one in plan.dev], _edits(editors, plan.dev, run)
-        ).means()
+        edits = [outcome.edit for outcome in _outcomes(editors, plan.dev, run)]
+        scores = trial_scores(editors.model, [one.trial for one in plan.dev], edits).means()
         means = {name: scores[name] for name in SHARES}
         rows.append(
             {
@@ -122,10 +122,9 @@ def _tried(
     return tried.assign(chosen=tried.index.isin(best)), chosen
 
 
-def _edits(editors: Editors, rewrites: Sequence[Rewrite], by: Chosen) -> list[Edit]:
+def _outcomes(editors: Editors, rewrites: Sequence[Rewrite], by: Chosen) -> list[Outcome]:
     requests = [one.request for one in rewrites]
-    outcomes = editors.outcomes(by.editor, requests, by.layer, by.setting)
-    return [outcome.edit for outcome in outcomes]
+    return editors.outcomes(by.editor, requests, by.layer, by.setting)
 
 
 def _of_defined(shares: Iterable[float]) -> float:
@@ -140,7 +139,9 @@ def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen]) -> pd.Da
     before = _scores(editors.model, plan.test, None).add_suffix("_pre")
     frames = []
     for editor, by in tqdm(chosen.items(), desc=f"editing {named['kind'][0]}", unit="editor"):
-        after = _scores(editors.model, plan.test, _edits(editors, plan.test, by))
+        outcomes = _outcomes(editors, plan.test, by)
+        warn_of(outcomes)
+        after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
         how = {"editor": editor, "layer": by.layer, "setting": told(by.setting)}
         frames.append(pd.concat([named.assign(**how), before, after.add_suffix("_post")], axis=1))
     return pd.concat(frames, ignore_index=True)

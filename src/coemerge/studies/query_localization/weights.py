@@ -11,7 +11,7 @@ import pandas as pd
 from coemerge.editing.contexts import BARE, sample_contexts
 from coemerge.editing.keys import KeyMoment, key_moments
 from coemerge.editing.memit import memit
-from coemerge.editing.outcome import Outcome
+from coemerge.editing.outcome import Outcome, warn_of
 from coemerge.editing.rank_one import rank_one
 from coemerge.editing.requests import Goal, Ids, Request
 from coemerge.editing.value_config import SMALL
@@ -81,6 +81,7 @@ def weight_edits(subject: Subject, editor: Editor, facts: np.ndarray) -> pd.Data
     frames = []
     for name in config.editors:
         outcomes = _edited(name, subject, requests, setting, config)
+        warn_of(outcomes)
         found = editor.judged(EDIT, [outcome.edit for outcome in outcomes], facts, whole=True)
         nothing = dict.fromkeys(("beta", "tau", "n_neurons"), np.nan)
         frames.append(found.assign(edit=EDIT, neurons=name, **nothing))
