@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from coemerge.app.schema import TrainConfig
+from coemerge.inputs import read_yaml
 from coemerge.lm.base import Base
 
 _SAME = ("seed", "world.seed", "corpus.plan.arms.shares")
@@ -23,7 +22,7 @@ def check_continued(config: TrainConfig, base: Base | None) -> None:
             "model.base=artifacts/runs/fact_injection-seed0"
         )
     path = base.run / "config.yaml"
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    before = read_yaml(path)
     shares = config.corpus.plan.arms.shares
     now = (config.seed, getattr(config.world, "seed", None), shares)
     for key, value in zip(_SAME, now, strict=True):
@@ -37,7 +36,7 @@ def check_continued(config: TrainConfig, base: Base | None) -> None:
 
 def _at(settings: Mapping[str, Any], key: str) -> Any:
     """The value of a dotted key, None where it is not there."""
-    value: Any = settings
+    value: Any = settings  # a mapping, or whatever else a file may hold
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value

@@ -18,12 +18,26 @@ def find_dataset(fingerprint: str, *directories: Path) -> Path | None:
     return None
 
 
+def check_replaceable(directory: str | Path) -> None:
+    """Raises ValueError unless nothing but an older data set would be lost by building there."""
+    path = Path(directory)
+    if not str(directory) or (path.exists() and not path.is_dir()):
+        raise ValueError(f"paths.data: {str(directory)!r} is no directory; name one to build in")
+    if (path / MANIFEST).is_file():
+        read_data_manifest(path)
+    elif path.is_dir() and any(path.iterdir()):
+        raise ValueError(
+            f"paths.data: {path} holds files that are no data set, and building would remove them; "
+            "name another directory"
+        )
+
+
 def read_data_manifest(directory: Path) -> dict[str, Any]:
     """Raises ValueError if it is not a data set's manifest."""
     path = directory / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path}: not valid JSON: {error}; remove {directory}") from error
     if not isinstance(manifest, dict) or not {"fingerprint", "files"} <= manifest.keys():
         raise ValueError(f"{path}: is no data set's manifest; remove {directory} or name another")
