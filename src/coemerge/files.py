@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class WriteError(OSError):
@@ -22,13 +23,19 @@ def writing(path: Path, *failures: type[Exception]) -> Iterator[None]:
     except WriteError:
         raise
     except Exception as error:
-        if not isinstance(error, (OSError, *failures)):
+        if not isinstance(error, (OSError, *failures)) or _is_elsewhere(error, path):
             raise
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WriteError(
             f"{path} could not be written: {reason} (is the disk full, or not yours to write to?); "
             "nothing that was there before is lost"
         ) from error
+
+
+def _is_elsewhere(error: Exception, path: Path) -> bool:
+    """Whether it names a file that lies elsewhere, such as one that was being read."""
+    named = getattr(error, "filename", None)
+    return isinstance(named, str) and path.parent not in Path(named).parents
 
 
 @contextmanager
@@ -65,6 +72,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: object) -> None:
     """Sorted, indented, with a final newline. Raises ValueError for NaN, which JSON has not."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises ValueError naming a file that holds none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} does not hold a JSON object")
+    return content
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 
 from coemerge.lm.base import Base, check_base, find_base
-from coemerge.lm.build import load_base
+from coemerge.lm.build import load_base, load_model
 from coemerge.lm.checkpoints import CheckpointManifest, save_checkpoint, weights_sha256
 from coemerge.lm.config import ModelConfig, check_model_choice
 from tests.bases import make_base
@@ -53,8 +53,12 @@ def test_a_flipped_weight_is_noticed(run: Path):
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
 
-    with pytest.raises(ValueError, match=r"step-00000002.*not those of its manifest"):
-        load_base(find_base(str(run), None, download=False), PLAIN, "eager")
+    for load in (
+        lambda: load_base(find_base(str(run), None, download=False), PLAIN, "eager"),
+        lambda: load_model(weights.parent, "cpu"),
+    ):
+        with pytest.raises(ValueError, match=r"step-00000002.*not those of its manifest"):
+            load()
 
 
 def test_another_folder_is_known_by_its_weights(tmp_path: Path):

@@ -5,16 +5,15 @@ does not match or a file that was cut off is told at once. Weights are taken fro
 Messages do not name the configuration key: whoever asks knows it.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
-from coemerge.files import file_digest
+from coemerge.files import file_digest, read_object
+from coemerge.lm.checkpoint_manifest import MANIFEST, promised_weights
 
 CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
@@ -58,11 +57,9 @@ def _from_folder(path: Path, needs_tokenizer: bool) -> Base:
         path = finished[-1].parent
     if re.fullmatch(r"step-\d+", path.name) and not (path / "manifest.json").is_file():
         raise ValueError(f"{path} has no manifest.json: not a finished checkpoint")
-    weights: str | None = None
-    if (path / "manifest.json").is_file():
-        weights = _read_json(path / "manifest.json").get("weights_sha256")
-        if (path.parent.parent / "config.yaml").is_file():
-            run = path.parent.parent
+    if (path / MANIFEST).is_file() and (path.parent.parent / "config.yaml").is_file():
+        run = path.parent.parent
+    weights = promised_weights(path)
     check_files(path, needs_tokenizer)
     return Base(path, weights or _digest_of_weights(path), run, weights)
 
@@ -87,7 +84,7 @@ def _from_hub(name: str, revision: str | None, download: bool, needs_tokenizer: 
 
 def check_base(base: Base, row_length: int) -> None:
     """Raises ValueError if the corpus rows do not fit the context, or the tokenizer the model."""
-    config = _read_json(base.directory / "config.json")
+    config = read_object(base.directory / "config.json")
     context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
     if context is not None and context < row_length:
         raise ValueError(
@@ -107,7 +104,7 @@ def check_files(path: Path, needs_tokenizer: bool = True) -> None:
     """Raises ValueError naming what a model's folder lacks, or a file that cannot be read."""
     if not (path / "config.json").is_file():
         raise ValueError(f"{path} has no config.json: not a model's folder")
-    if not _read_json(path / "config.json").get("model_type"):
+    if not read_object(path / "config.json").get("model_type"):
         raise ValueError(f"{path / 'config.json'} names no model_type")
     if not any((path / name).is_file() for name in _WEIGHTS):
         raise ValueError(
@@ -125,7 +122,7 @@ def has_tokenizer(path: Path) -> bool:
 
 def vocabulary_size(path: Path) -> int | None:
     """As the model's configuration tells."""
-    return _read_json(path / "config.json").get("vocab_size")
+    return read_object(path / "config.json").get("vocab_size")
 
 
 def _tokenizer_size(path: Path) -> int | None:
@@ -143,7 +140,7 @@ def _check_weights(path: Path) -> None:
     single, index = (path / name for name in _WEIGHTS)
     names = {single.name}
     if not single.is_file():
-        names = set(_read_json(index).get("weight_map", {}).values())
+        names = set(read_object(index).get("weight_map", {}).values())
     for file in sorted(path / name for name in names):
         try:
             with safe_open(file, framework="numpy"):
@@ -157,13 +154,3 @@ def _check_weights(path: Path) -> None:
 def _digest_of_weights(path: Path) -> str:
     files = sorted(path.glob("*.safetensors"))
     return "-".join(file_digest(file)[:16] for file in files)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} does not hold a JSON object")
-    return content

@@ -19,6 +19,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from coemerge.lm.base import CONTEXT_KEYS, Base
+from coemerge.lm.checkpoint_manifest import promised_weights
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.config import ModelConfig
 
@@ -69,22 +70,16 @@ def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedMode
     )
     _apply_settings(hf_config, config)
     try:
-        model = _load(base.directory, hf_config, attention)
+        return _load(base.directory, hf_config, attention).train()
     except ValueError as error:
         raise ValueError(f"model.base: {error}") from error
-    if base.weights_sha256 and weights_sha256(model) != base.weights_sha256:
-        raise ValueError(
-            f"model.base: the weights in {base.directory} are not those of its manifest (expected "
-            f"hash {base.weights_sha256[:16]}, found {weights_sha256(model)[:16]}): use another "
-            "checkpoint, or train again"
-        )
-    return model.train()
 
 
 def load_model(directory: Path, device: str) -> PreTrainedModel:
     """A saved model in eval mode, float32, to be analysed.
 
-    Raises ValueError naming the folder if its weights cannot be read or do not fit.
+    Raises ValueError naming the folder if its weights cannot be read, do not fit, or are not those
+    of its manifest.
     """
     hf_config = AutoConfig.from_pretrained(
         directory, local_files_only=True, trust_remote_code=False
@@ -95,7 +90,8 @@ def load_model(directory: Path, device: str) -> PreTrainedModel:
 
 
 def _load(directory: Path, hf_config: PretrainedConfig, attention: str | None) -> PreTrainedModel:
-    """Weights from safetensors into the architecture, all of them. Raises ValueError."""
+    """Weights from safetensors into the architecture, all of them, and where a manifest promises
+    some, those. Raises ValueError."""
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             directory,
@@ -117,6 +113,13 @@ def _load(directory: Path, hf_config: PretrainedConfig, attention: str | None) -
     if faults:
         raise ValueError(f"the weights in {directory} do not fit: {faults}")
     assert isinstance(model, PreTrainedModel)
+    promised = promised_weights(directory)
+    if promised and weights_sha256(model) != promised:
+        raise ValueError(
+            f"the weights in {directory} are not those of its manifest (expected hash "
+            f"{promised[:16]}, found {weights_sha256(model)[:16]}): use another checkpoint, or "
+            "train again"
+        )
     return model
 
 

@@ -4,10 +4,11 @@
 and ``manifest.json``, written last. A directory without its manifest is not a checkpoint.
 """
 
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+
+from coemerge.files import read_object
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -28,9 +29,16 @@ def checkpoint_dir(root: Path, step: int) -> Path:
 
 
 def read_manifest(directory: Path) -> CheckpointManifest:
-    """Raises FileNotFoundError where there is no finished checkpoint."""
-    text = (directory / MANIFEST).read_text(encoding="utf-8")
-    return CheckpointManifest(**json.loads(text))
+    """Raises FileNotFoundError where there is no finished checkpoint, ValueError for a manifest
+    that cannot be read."""
+    return CheckpointManifest(**read_object(directory / MANIFEST))
+
+
+def promised_weights(directory: Path) -> str | None:
+    """The hash of the weights that a folder's manifest promises; None where it has none. Raises
+    ValueError for a manifest that cannot be read."""
+    path = directory / MANIFEST
+    return read_object(path).get("weights_sha256") if path.is_file() else None
 
 
 def list_checkpoints(root: Path) -> list[Path]:

@@ -4,14 +4,14 @@ Nothing here deletes.
 """
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from coemerge.files import write_json
+from coemerge.files import write_json, writing
 from coemerge.lm.checkpoint_manifest import (
     MANIFEST,
     CheckpointManifest,
@@ -40,9 +40,10 @@ def save_checkpoint(
     directory = checkpoint_dir(root, manifest.step)
     if directory.is_dir() and _manifest_or_none(directory) == manifest:
         return directory
-    (directory / MANIFEST).unlink(missing_ok=True)
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    with writing(directory, SafetensorError):
+        (directory / MANIFEST).unlink(missing_ok=True)
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
     write_json(directory / MANIFEST, asdict(manifest))
     return directory
 
@@ -50,5 +51,5 @@ def save_checkpoint(
 def _manifest_or_none(directory: Path) -> CheckpointManifest | None:
     try:
         return read_manifest(directory)
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
