@@ -26,7 +26,7 @@ REFUSED = "refused"
 
 def make_run(directory: Path, status: str, fingerprint: str = HERE) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    update_manifest(directory, status=status, fingerprint=fingerprint)
+    update_manifest(directory, status=status, fingerprint=fingerprint, run_id="mine", seed=0)
     return directory
 
 
@@ -212,6 +212,102 @@ def test_an_error_while_reporting_leaves_a_finished_run_finished(
         raise BrokenPipeError
 
     assert (read_run_manifest(directory) or {})["status"] == "finished"
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_what_is_refused_before_its_first_step_leaves_nothing(
+    settings: Settings, directory: Path, error: type[Exception]
+):
+    def fail() -> None:
+        update_manifest(directory, status="running", fingerprint=HERE)
+        (directory / "config.yaml").write_text("")
+        raise error
+
+    with pytest.raises(error), open_run(settings):
+        fail()
+
+    assert not directory.exists()
+
+
+def test_what_was_trained_is_kept_when_it_fails(settings: Settings, directory: Path):
+    def fail() -> None:
+        update_manifest(directory, status="running", fingerprint=HERE, wall_s=3.0)
+        raise ValueError("no good")
+
+    with pytest.raises(ValueError, match="no good"), open_run(settings):
+        fail()
+
+    assert (read_run_manifest(directory) or {})["status"] == "failed"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["thesis.tex", ".git"])
+def test_a_folder_of_other_things_is_never_cleared(
+    settings: Settings,
+    compose_settings: ComposeSettings,
+    directory: Path,
+    overwrite: bool,
+    name: str,
+):
+    directory.mkdir(parents=True)
+    (directory / name).write_text("years of work")
+    asked = with_options(settings, compose_settings, f"overwrite={overwrite}")
+
+    with pytest.raises(ValueError, match=rf"no run, but holds {name}"), open_run(asked):
+        pass
+    assert (directory / name).read_text() == "years of work"
+
+
+def test_a_run_that_a_kill_left_without_a_manifest_is_begun_anew(
+    settings: Settings, directory: Path
+):
+    (directory / "tables").mkdir(parents=True)
+    (directory / "config.yaml").write_text("old")
+    (directory / ".manifest.json.77.tmp").write_text("{")
+
+    with open_run(settings):
+        assert not (directory / "tables").exists()
+
+
+def test_overwriting_leaves_alone_what_a_link_leads_to(
+    settings: Settings, compose_settings: ComposeSettings, directory: Path, tmp_path: Path
+):
+    make_run(directory, "finished", OTHER)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.txt").write_text("mine")
+    (directory / "results").symlink_to(tmp_path / "elsewhere")
+
+    with open_run(with_options(settings, compose_settings, "overwrite=true")):
+        assert not (directory / "results").exists()
+    assert (tmp_path / "elsewhere" / "mine.txt").read_text() == "mine"
+
+
+def test_a_run_whose_files_lie_elsewhere_is_not_analysed(tmp_path: Path):
+    directory = make_run(tmp_path / "mine", "finished")
+    (tmp_path / "elsewhere").mkdir()
+    (directory / "results").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ValueError, match=r"mine/results: is a link that leaves"):
+        check_run(str(directory))
+
+
+def test_links_of_wandb_are_its_own_affair(tmp_path: Path):
+    directory = make_run(tmp_path / "mine", "finished")
+    (directory / "wandb").mkdir()
+    (directory / "wandb" / "latest-run").symlink_to("/gone/with/another/machine")
+
+    assert check_run(str(directory)) == directory
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seed": "a"}, {"run_id": None}, {"score": 3}, {"score": {"bas": "full"}}]
+)
+def test_a_manifest_of_something_else_is_told_by_key(tmp_path: Path, wrong: dict[str, object]):
+    directory = make_run(tmp_path / "mine", "finished")
+    update_manifest(directory, **wrong)
+
+    with pytest.raises(ValueError, match=rf"mine/manifest\.json: {next(iter(wrong))}: "):
+        check_run(str(directory))
 
 
 def test_the_manifest_is_updated_not_replaced(tmp_path: Path):

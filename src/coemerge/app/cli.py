@@ -1,11 +1,16 @@
-"""Errors for people: one message with the remedy and exit code 2, a traceback with debug=true."""
+"""Errors for people: one message with the remedy and exit code 2, a traceback with debug=true.
+
+Stopped by SIGTERM or Ctrl-C a script unwinds, says so in one line, and exits with 143 or 130.
+"""
 
 import functools
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, ParamSpec, TypeVar
 
 from hydra.errors import OverrideParseException
@@ -21,6 +26,7 @@ from coemerge.app.settings import suggest
 P = ParamSpec("P")
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
 
 
 def run_cli(main: Callable[[], None]) -> None:
@@ -28,9 +34,31 @@ def run_cli(main: Callable[[], None]) -> None:
     os.environ.setdefault("COEMERGE_ROOT", str(ROOT))
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     for argument in sys.argv[1:]:
-        if re.fullmatch(r"--[a-z_]+(=.*)?", argument) and argument[2:].split("=")[0] in _GROUPS:
-            _fail(f"{argument}: write {argument[2:].split('=')[0]}=NAME, without dashes")
-    friendly(main)()
+        key = argument.lstrip("-").partition("=")[0]
+        is_ours = ("=" in argument and key not in _FLAGS) or key in _GROUPS
+        if argument.startswith("-") and is_ours:
+            _fail(f"{argument}: write {key}=NAME, without dashes")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        friendly(main)()
+    except KeyboardInterrupt:
+        _stopped("Ctrl-C", INTERRUPTED)
+    except SystemExit as error:
+        if error.code in (INTERRUPTED, TERMINATED):
+            _stopped("Ctrl-C" if error.code == INTERRUPTED else "SIGTERM", error.code)
+        raise
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    if signal.getsignal(number) is _terminate:  # else a trainer has taken over: it ends its step
+        raise SystemExit(TERMINATED)
+
+
+def _stopped(by: str, code: int) -> NoReturn:
+    sys.stderr.write(
+        f"\nstopped by {by}: nothing is lost; call it again to go on (train.py with resume=true)\n"
+    )
+    raise SystemExit(code)
 
 
 def friendly(function: Callable[P, T]) -> Callable[P, T]:
@@ -41,21 +69,29 @@ def friendly(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except Exception as error:
-            if "debug=true" in sys.argv or not _is_for_users(error):
+            if "debug=true" in sys.argv or not is_for_users(error):
                 raise
             _fail(explain(error))
 
     return wrapped
 
 
-_GROUPS = ("experiment", "world", "prompts", "corpus", "model", "optimizer", "trainer", "callbacks")
+_GROUPS = "experiment study world prompts corpus model optimizer trainer callbacks".split()
+# Hydra's own that take a value.
+_FLAGS = (
+    "cfg c package p info i config-name cn config-path cp config-dir cd experimental-rerun".split()
+)
 
 
 def explain(error: BaseException) -> str:
     """The message in one piece, with a suggestion where a name was mistyped."""
     text = str(error).strip().split("\nSee https")[0]
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {text.splitlines()[-1]}"
+    if text.startswith("Config group override must be"):
+        return _no_option()
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
         key = cause.full_key or ""
@@ -75,12 +111,23 @@ def explain(error: BaseException) -> str:
         known = sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
         options = f"there are: {', '.join(known)}"
         return f"{group}={name}: no such option{suggest(name, known)}; {options}"
-    return text
+    return text if isinstance(error, ValueError) else " ".join(text.split())
 
 
-def _is_for_users(error: BaseException) -> bool:
+def _no_option() -> str:
+    """Of a group that was given null or a number: Hydra does not tell which."""
+    for argument in sys.argv[1:]:
+        group = argument.partition("=")[0].lstrip("+~")
+        known = sorted(p.stem for p in (ROOT / "conf" / group).glob("*.yaml"))
+        if known and argument.partition("=")[2] not in known:
+            return f"{argument}: names no option; there are: {', '.join(known)}"
+    return "a group of settings needs the name of an option"
+
+
+def is_for_users(error: BaseException) -> bool:
+    """Whether what went wrong is told in words, without a traceback."""
     if type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
-        return _is_for_users(error.__cause__)
+        return is_for_users(error.__cause__)
     module = type(error).__module__
     return isinstance(error, (ValueError, OSError)) or module.startswith(("hydra", "omegaconf"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from coemerge.app.run_directory import read_run_manifest, update_manifest
 from coemerge.app.summary import format_summary, read_summary
-from coemerge.files import write_json
+from coemerge.files import write_json, writing
 from coemerge.report.dose import draw_dose, format_dose
 from coemerge.report.emergence import draw_emergence
 from coemerge.report.forgetting import draw_forgetting, format_forgetting
@@ -25,8 +25,9 @@ def close_run(run_directory: Path) -> dict[str, Any]:
     if manifest["status"] != "finished":
         rows = read_summary(run_directory)
         if rows:
-            for draw in (draw_emergence, draw_dose, draw_forgetting):
-                draw(run_directory / "tables", run_directory / "figures")
+            with writing(run_directory / "figures"):
+                for draw in (draw_emergence, draw_dose, draw_forgetting):
+                    draw(run_directory / "tables", run_directory / "figures")
         write_json(run_directory / "summary.json", [asdict(row) for row in rows])
         manifest = update_manifest(run_directory, status="finished")
     show_run(run_directory)

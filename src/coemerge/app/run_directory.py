@@ -1,7 +1,6 @@
 """A run's state on disk: manifest, lock, and what to do with a directory that exists already."""
 
 import fcntl
-import json
 import logging
 import shutil
 import subprocess
@@ -12,24 +11,25 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from coemerge.app.cli import is_for_users
 from coemerge.app.identity import run_fingerprint, run_id
 from coemerge.app.settings import Settings
-from coemerge.files import write_json
+from coemerge.files import read_object, remove_unfinished, write_json
+from coemerge.inputs import check_inside, links_in
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 Action = Literal["start", "continue", "done"]
+_CONTENTS = frozenset(
+    "config.yaml checkpoints figures report results resume summary.json tables wandb".split()
+)
 _PACKAGES = ("coemerge", "torch", "lightning", "transformers", "numpy", "torchmetrics", "wandb")
 
 
 def read_run_manifest(directory: Path) -> dict[str, Any] | None:
-    """None where there is no run."""
+    """None where there is no run. Raises ValueError for a file that cannot be read."""
     path = directory / MANIFEST
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
+    return read_object(path) if path.is_file() else None
 
 
 def check_run(directory: str | None) -> Path:
@@ -40,6 +40,9 @@ def check_run(directory: str | None) -> Path:
         )
     path = Path(directory)
     manifest = read_run_manifest(path)
+    for link in links_in(path):
+        if link.relative_to(path).parts[0] != "wandb":  # links to its latest run
+            check_inside(link, path)
     if manifest is None:
         known = ", ".join(sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}")))
         raise ValueError(f"run={path}: no run there" + (f"; there are: {known}" if known else ""))
@@ -47,6 +50,15 @@ def check_run(directory: str | None) -> Path:
         raise ValueError(
             f"run={path} is not finished ({manifest.get('status')}): train.py resume=true goes on"
         )
+    wanted = {"run_id": str, "seed": int, "fingerprint": str}
+    for key, kind in wanted.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ValueError(
+                f"{path / MANIFEST}: {key}: missing or of another kind; is it a run's?"
+            )
+    score = manifest.get("score", {})
+    if not isinstance(score, dict) or not score.keys() <= {"base", "chance"}:
+        raise ValueError(f"{path / MANIFEST}: score: needs base and chance, got {score!r}")
     return path
 
 
@@ -59,6 +71,8 @@ def update_manifest(directory: Path, **values: Any) -> dict[str, Any]:
 def decide(directory: Path, fingerprint: str, resume: str, overwrite: bool) -> Action:
     """What to do with what is there (design 3). Raises ValueError where the user has to choose."""
     manifest = read_run_manifest(directory)
+    if manifest is None:
+        _check_unused(directory)
     if manifest is None or overwrite:
         return "start"
     same = manifest["fingerprint"] == fingerprint
@@ -78,16 +92,45 @@ def decide(directory: Path, fingerprint: str, resume: str, overwrite: bool) -> A
     return "done" if manifest["status"] == "finished" else "continue"
 
 
+def _check_unused(directory: Path) -> None:
+    """A run would remove what is there. Raises ValueError where that is not ours."""
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"{directory} is a file; move it away, or name another run: run_id=NAME")
+    found = directory.iterdir() if directory.is_dir() else ()
+    if strange := sorted(p.name for p in found if not _is_of_a_run(p.name)):
+        raise ValueError(
+            f"{directory} is no run, but holds {', '.join(strange[:3])}; move it away, or name "
+            "another run: run_id=NAME"
+        )
+
+
+def _is_of_a_run(name: str) -> bool:
+    """What a run that was killed early, or while it was being removed, may have left."""
+    return name in _CONTENTS or name == ".lock" or (name[0] == "." and name.endswith(".tmp"))
+
+
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Refuses a second process on one run directory; a killed process leaves no lock behind."""
+def locked(directory: Path, shared: bool = False) -> Iterator[None]:
+    """Refuses a second process on one directory, ``shared`` only one that trains there; a killed
+    process leaves no lock behind. Who is alone removes what killed ones were writing."""
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as file:
+    with (directory / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_unfinished(directory)
         except BlockingIOError as error:
-            raise ValueError(f"{directory} is in use by another process") from error
+            if not shared:
+                raise _in_use(directory) from error
+        if shared:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _in_use(directory) from error
         yield
+
+
+def _in_use(directory: Path) -> ValueError:
+    return ValueError(f"{directory} is in use by another process: wait for it, or end it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,25 +158,48 @@ def open_run(settings: Settings) -> Iterator[OpenRun]:
     name = run_id(settings)
     directory = Path(config.paths.artifacts) / "runs" / name
     fingerprint = run_fingerprint(settings)
-    decide(directory, fingerprint, config.resume, config.overwrite)
-    with locked(directory):
+    is_done = decide(directory, fingerprint, config.resume, config.overwrite) == "done"
+    with locked(directory, shared=is_done):
         action = decide(directory, fingerprint, config.resume, config.overwrite)
         if action == "start":
             clear_run(directory)
         try:
             yield OpenRun(name, directory, action)
-        except Exception:
-            if action != "done" and read_run_manifest(directory):
-                update_manifest(directory, status="failed")
+        except (KeyboardInterrupt, SystemExit):
+            _end(directory, "interrupted")
+            raise
+        except Exception as error:
+            if action == "start" and is_for_users(error) and _is_untrained(directory):
+                shutil.rmtree(directory)
+            else:
+                _end(directory, "failed")
             raise
 
 
+def _end(directory: Path, status: str) -> None:
+    """Of a run that was going on. A full disk must not hide why it ended."""
+    manifest = read_run_manifest(directory)
+    if manifest and manifest.get("status") == "running":
+        try:
+            update_manifest(directory, status=status)
+        except OSError as error:
+            log.warning("%s", error)
+
+
 def clear_run(directory: Path) -> None:
-    """Removes an earlier run, the lock kept."""
+    """Removes an earlier run, the lock kept; its manifest first, so that what is left of a kill is
+    not taken for a run."""
+    (directory / MANIFEST).unlink(missing_ok=True)
     for path in directory.iterdir():
         if path.name == ".lock":
             continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        is_folder = path.is_dir() and not path.is_symlink()  # what a link leads to is not ours
+        shutil.rmtree(path) if is_folder else path.unlink()
+
+
+def _is_untrained(directory: Path) -> bool:
+    """Whether what is there was refused before its first step: nothing worth keeping."""
+    return "wall_s" not in (read_run_manifest(directory) or {})
 
 
 def code_version(root: Path) -> dict[str, Any]:

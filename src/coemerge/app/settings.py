@@ -1,5 +1,7 @@
 """A composed configuration as typed objects, checked before anything heavy is imported."""
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from difflib import get_close_matches
@@ -19,6 +21,7 @@ from coemerge.scoring.config import check_score_config, settle_chance
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 RESUME = ("true", "false", "auto")
+_SEEDS = 2**32
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_score_config(config.score),
         lambda: check_entries(config.callbacks or {}, "callbacks"),
         lambda: check_entries(config.logger or {}, "logger"),
-        lambda: _check_artifacts(Path(config.paths.artifacts)),
+        lambda: _check_artifacts(config.paths.artifacts),
         lambda: _check_found_data(config.paths, dataset),
         lambda: check_continued(config, base),
     ):
@@ -130,16 +133,23 @@ def _exists(target: str) -> bool:
         return False
 
 
+def name_problem(key: str, name: str | None) -> str | None:
+    """What keeps a name from being that of a directory and of a W&B run; none is fine."""
+    if name is None or re.fullmatch(r"[a-zA-Z0-9_][a-zA-Z0-9_.+=,-]{0,99}", name):
+        return None
+    return f"{key}: {name!r} must be a plain name of at most 100 letters, digits and _ . + = , -"
+
+
 def _check_run_keys(config: TrainConfig) -> None:
     problems = []
     if config.end.checkpoints is not None and config.end.checkpoints < 2:
         problems.append(f"end.checkpoints: needs at least 2, got {config.end.checkpoints}")
     if config.resume not in RESUME:
         problems.append(f"resume: {config.resume!r} is not one of {', '.join(RESUME)}")
-    if config.seed < 0:
-        problems.append(f"seed: must not be negative, got {config.seed}")
-    if config.run_id is not None and (not config.run_id or "/" in config.run_id):
-        problems.append(f"run_id: {config.run_id!r} must be a plain name")
+    if not 0 <= config.seed < _SEEDS:
+        problems.append(f"seed: must not be negative, and below 2^32, got {config.seed}")
+    names = {"run_id": config.run_id, "experiment_name": config.experiment_name}
+    problems += [p for key, name in names.items() if (p := name_problem(key, name))]
     if config.resume == "true" and config.overwrite:
         problems.append("resume=true and overwrite=true contradict each other")
     if problems:
@@ -161,9 +171,17 @@ def _check_found_data(paths: PathsConfig, dataset: DatasetSpec) -> None:
         check_data_files(found)
 
 
-def _check_artifacts(path: Path) -> None:
+def _check_artifacts(name: str) -> None:
+    if not name:
+        raise ValueError("paths.artifacts: is empty; name a directory: paths.artifacts=DIR")
+    path = Path(name)
     for part in (path, *path.parents):
         if part.exists():
             if not part.is_dir():
                 raise ValueError(f"paths.artifacts: {part} is a file, not a directory")
+            if not os.access(part, os.W_OK | os.X_OK):
+                raise ValueError(
+                    f"paths.artifacts: {part} cannot be written to; name another directory: "
+                    "paths.artifacts=DIR"
+                )
             return

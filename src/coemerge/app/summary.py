@@ -81,7 +81,7 @@ def _one(task: str, options: str, last: pd.DataFrame, steady: pd.DataFrame) -> T
         everything=_share(last["score"]),
         exposed=_share(last.loc[shown, "score"]),
         unexposed=_share(last.loc[~shown & ~never, "score"]),
-        sham=_sham_estimate(last[never]) if never.any() else None,
+        sham=_sham_estimate(last[never]) if never.sum() > 1 else None,  # one fact has no interval
         step_25=step_of_share(curve, 0.25) if was_asked else None,
         step_90=step_of_share(curve, 0.9) if was_asked else None,
     )

@@ -2,7 +2,6 @@
 
 import inspect
 import logging
-import signal
 import time
 import warnings
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from hydra.utils import get_object, instantiate
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from transformers import PreTrainedModel
 
+from coemerge.app.cli import INTERRUPTED, TERMINATED
 from coemerge.app.identity import run_fingerprint
 from coemerge.app.run_directory import (
     code_version,
@@ -28,7 +28,7 @@ from coemerge.app.run_directory import (
 from coemerge.app.settings import Settings
 from coemerge.callbacks.clock import CallbackClock
 from coemerge.callbacks.context import RunContext
-from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, resume_path
+from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, whole_state
 from coemerge.corpus.dataset import Dataset, open_dataset
 from coemerge.corpus.loader import CorpusDataModule, RowOrder
 from coemerge.files import write_text
@@ -192,29 +192,29 @@ def _score_of(base: Base | None) -> ScoreConfig:
 def fit(training: Training, continues: bool) -> None:
     """Trains to the end, from the saved state if there is one.
 
-    However it ends, the manifest says so. Exits with 143 on SIGTERM and 130 on Ctrl-C.
+    Exits with 143 on SIGTERM, which is obeyed at the end of a step, and with 130 on Ctrl-C.
     """
     directory = training.run.directory
-    state = resume_path(directory)
+    state = whole_state(directory) if continues else None
     started = time.perf_counter()
-    status = "running"
     try:
         training.trainer.fit(
             training.module,
             datamodule=training.data,
-            ckpt_path=state if continues and state.is_file() else None,
+            ckpt_path=state,
             weights_only=True,
         )
-        status = "running"  # until the summary is written
-    except SIGTERMException as error:
-        status = "interrupted"
-        raise SystemExit(128 + signal.SIGTERM) from error
+        if training.trainer.received_sigterm:  # in the last step
+            raise SIGTERMException
     except SystemExit as error:
-        status = "interrupted"
-        raise SystemExit(128 + signal.SIGINT) from error
+        is_term = isinstance(error, SIGTERMException) or error.code == TERMINATED
+        raise SystemExit(TERMINATED if is_term else INTERRUPTED) from error
     finally:
-        elapsed = time.perf_counter() - started
-        update_manifest(directory, status=status, **_times(directory, elapsed, training.clock))
+        times = _times(directory, time.perf_counter() - started, training.clock)
+        try:
+            update_manifest(directory, **times)
+        except OSError as error:  # must not hide what ended the training
+            log.warning("%s", error)
 
 
 def _times(directory: Path, elapsed: float, clock: CallbackClock) -> dict[str, Any]:

@@ -20,7 +20,12 @@ from transformers import PreTrainedTokenizerFast
 
 from coemerge.corpus.builder import DatasetBuilder
 from coemerge.corpus.config import DATA_SCHEMA, DatasetSpec
-from coemerge.corpus.manifest import MANIFEST, check_data_files, read_data_manifest
+from coemerge.corpus.manifest import (
+    MANIFEST,
+    check_data_files,
+    check_replaceable,
+    read_data_manifest,
+)
 from coemerge.corpus.records import (
     read_pairs,
     write_cooccurrence,
@@ -30,7 +35,7 @@ from coemerge.corpus.records import (
     write_prompts,
 )
 from coemerge.corpus.store import TokenStore
-from coemerge.files import file_digest, write_json
+from coemerge.files import file_digest, write_json, writing
 from coemerge.prompts.encoding import Encoder
 from coemerge.tables.store import read_table
 from coemerge.worlds.agreement import MinimalPair
@@ -82,6 +87,7 @@ class Dataset:
 
 def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> Dataset:
     """Builds beside ``directory`` and renames at the end; an older data set there is replaced."""
+    check_replaceable(directory)
     builder = DatasetBuilder(spec)
     temporary = directory.with_name(f".{directory.name}.building")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -89,7 +95,8 @@ def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> 
     try:
         tokenizer = builder.tokenizer()
         tokenizer.save_pretrained(temporary / "tokenizer")
-        store = builder.write_rows(temporary, tokenizer, progress)
+        with writing(directory):
+            store = builder.write_rows(temporary, tokenizer, progress)
         provenance = {"fingerprint": spec.fingerprint()}
         write_facts(temporary / "facts.parquet", builder.world, builder.plan, provenance)
         write_plan(temporary / "plan.parquet", builder.world, builder.plan, provenance)
@@ -109,12 +116,21 @@ def build_dataset(spec: DatasetSpec, directory: Path, progress: bool = True) -> 
         }
         notes = {reason: count for reason, count in builder.notes.items() if count}
         _write_manifest(temporary, spec, counts, notes)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.replace(temporary, directory)
+        _replace(temporary, directory)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     del builder
     return open_dataset(directory, spec)
+
+
+def _replace(temporary: Path, directory: Path) -> None:
+    """A kill leaves the older data set, none, or the new one; never a part of one."""
+    old = directory.with_name(f".{directory.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        os.replace(directory, old)
+    os.replace(temporary, directory)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def open_dataset(directory: Path, spec: DatasetSpec | None = None) -> Dataset:
