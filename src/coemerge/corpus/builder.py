@@ -187,9 +187,16 @@ class DatasetBuilder:
 
 def load_tokenizer(directory: str) -> PreTrainedTokenizerFast:
     """A folder's tokenizer, never its code. Raises ValueError if it is not a fast one."""
-    tokenizer = AutoTokenizer.from_pretrained(
-        directory, local_files_only=True, trust_remote_code=False
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # faulty files are told in as many ways
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{directory}: its tokenizer cannot be read; code that comes with one is never run "
+            f"({reason})"
+        ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ValueError(f"{directory} has no fast tokenizer (tokenizer.json), which spans need")
     return tokenizer

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from coemerge.files import file_digest, read_object
+from coemerge.inputs import check_inside, is_archive
 from coemerge.lm.checkpoint_manifest import MANIFEST, promised_weights
 
 CONTEXT_KEYS = ("n_positions", "max_position_embeddings")
@@ -43,6 +44,9 @@ def find_base(
         if revision is not None:
             raise ValueError(f"{name} is a folder, which has no revision {revision!r}")
         return _from_folder(path, needs_tokenizer)
+    if path.is_file():
+        remedy = "unpack it and name" if is_archive(path) else "name"
+        raise ValueError(f"{name} is a file; {remedy} the model's folder")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) or name.startswith("."):
         raise ValueError(f"{name}: no such folder, and no id of the hub either")
     return _from_hub(name, revision, download, needs_tokenizer)
@@ -84,8 +88,8 @@ def _from_hub(name: str, revision: str | None, download: bool, needs_tokenizer: 
 
 def check_base(base: Base, row_length: int) -> None:
     """Raises ValueError if the corpus rows do not fit the context, or the tokenizer the model."""
-    config = read_object(base.directory / "config.json")
-    context = next((config[key] for key in CONTEXT_KEYS if key in config), None)
+    sizes = (_size(base.directory, key) for key in CONTEXT_KEYS)
+    context = next((size for size in sizes if size is not None), None)
     if context is not None and context < row_length:
         raise ValueError(
             f"{base.directory} has a context of {context} tokens, shorter than "
@@ -102,14 +106,19 @@ def check_base(base: Base, row_length: int) -> None:
 
 def check_files(path: Path, needs_tokenizer: bool = True) -> None:
     """Raises ValueError naming what a model's folder lacks, or a file that cannot be read."""
+    is_cached = path.parent.name == "snapshots"  # the hub keeps files once, and links to them
+    for file in path.iterdir():
+        check_inside(file, path, *([path.parent.parent / "blobs"] if is_cached else []))
     if not (path / "config.json").is_file():
         raise ValueError(f"{path} has no config.json: not a model's folder")
-    if not read_object(path / "config.json").get("model_type"):
+    if not isinstance(read_object(path / "config.json").get("model_type"), str):
         raise ValueError(f"{path / 'config.json'} names no model_type")
+    for key in ("vocab_size", *CONTEXT_KEYS):
+        _size(path, key)
     if not any((path / name).is_file() for name in _WEIGHTS):
         raise ValueError(
-            f"{path} has no model.safetensors; pickled weights are not loaded "
-            "(save_pretrained writes safetensors)"
+            f"{path} has no model.safetensors; pickled weights are not loaded, since they can run "
+            "any code: where you trust them, from_pretrained and save_pretrained write safetensors"
         )
     _check_weights(path)
     if needs_tokenizer and not has_tokenizer(path):
@@ -122,7 +131,15 @@ def has_tokenizer(path: Path) -> bool:
 
 def vocabulary_size(path: Path) -> int | None:
     """As the model's configuration tells."""
-    return read_object(path / "config.json").get("vocab_size")
+    return _size(path, "vocab_size")
+
+
+def _size(path: Path, key: str) -> int | None:
+    """A whole number of the model's configuration, None where it has none. Raises ValueError."""
+    value = read_object(path / "config.json").get(key)
+    if value is not None and (type(value) is not int or value < 1):
+        raise ValueError(f"{path / 'config.json'}: {key}: {value!r} is no size")
+    return value
 
 
 def _tokenizer_size(path: Path) -> int | None:
@@ -138,9 +155,7 @@ def _tokenizer_size(path: Path) -> int | None:
 def _check_weights(path: Path) -> None:
     """That every file of weights is whole, from its header. Raises ValueError naming it."""
     single, index = (path / name for name in _WEIGHTS)
-    names = {single.name}
-    if not single.is_file():
-        names = set(read_object(index).get("weight_map", {}).values())
+    names = {single.name} if single.is_file() else _names_in(index)
     for file in sorted(path / name for name in names):
         try:
             with safe_open(file, framework="numpy"):
@@ -149,6 +164,16 @@ def _check_weights(path: Path) -> None:
             raise ValueError(
                 f"{file} cannot be read, it may be half-written ({error}): save or fetch it again"
             ) from error
+
+
+def _names_in(index: Path) -> set[str]:
+    """The files that the weights are spread over. Raises ValueError."""
+    parts = read_object(index).get("weight_map")
+    names = list(parts.values()) if isinstance(parts, dict) else []
+    plain = [n for n in names if isinstance(n, str) and re.fullmatch(r"[\w.-]+\.safetensors", n)]
+    if not names or len(plain) < len(names):
+        raise ValueError(f"{index}: weight_map: needs names of .safetensors files in this folder")
+    return set(plain)
 
 
 def _digest_of_weights(path: Path) -> str:

@@ -40,22 +40,27 @@ def build_model(
     context shorter than the corpus rows.
     """
     context_key = _check(config, context)
-    hf_config = AutoConfig.for_model(
-        config.architecture,
-        **{
-            **config.config,
-            context_key: config.config.get(context_key, context),
-            "vocab_size": len(tokenizer),
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        },
-    )
+    settings = {
+        **config.config,
+        context_key: config.config.get(context_key, context),
+        "vocab_size": len(tokenizer),
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(
-            hf_config, attn_implementation=attention, dtype=torch.float32
-        )
+        try:
+            model = AutoModelForCausalLM.from_config(
+                AutoConfig.for_model(config.architecture, **settings),
+                attn_implementation=attention,
+                dtype=torch.float32,
+            )
+        except Exception as error:  # sizes that do not fit are told in as many ways
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ValueError(
+                f"model.config: {config.config} makes no {config.architecture}: {reason}"
+            ) from error
     return model.train()
 
 
@@ -65,9 +70,10 @@ def load_base(base: Base, config: ModelConfig, attention: str) -> PreTrainedMode
     Raises ValueError for an architecture that cannot keep packed documents apart, a setting that it
     does not have or that changes weights, or weights that are not those of the manifest.
     """
-    hf_config = AutoConfig.from_pretrained(
-        base.directory, local_files_only=True, trust_remote_code=False
-    )
+    try:
+        hf_config = _read_config(base.directory)
+    except ValueError as error:
+        raise ValueError(f"model.base: {error}") from error
     _apply_settings(hf_config, config)
     try:
         return _load(base.directory, hf_config, attention).train()
@@ -81,12 +87,23 @@ def load_model(directory: Path, device: str) -> PreTrainedModel:
     Raises ValueError naming the folder if its weights cannot be read, do not fit, or are not those
     of its manifest.
     """
-    hf_config = AutoConfig.from_pretrained(
-        directory, local_files_only=True, trust_remote_code=False
-    )
+    hf_config = _read_config(directory)
     model = _load(directory, hf_config, None)
     model.to(torch.device(device))  # type: ignore[arg-type]
     return model.eval()
+
+
+def _read_config(directory: Path) -> PretrainedConfig:
+    """Of an architecture that transformers has; code that comes with a model is never run. Raises
+    ValueError."""
+    try:
+        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # checks of single architectures raise whatever they do
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ValueError(
+            f"{directory / 'config.json'}: no architecture that transformers brings itself; code "
+            f"that comes with a model (auto_map) is never run ({reason})"
+        ) from error
 
 
 def _load(directory: Path, hf_config: PretrainedConfig, attention: str | None) -> PreTrainedModel:
