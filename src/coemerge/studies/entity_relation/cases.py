@@ -46,6 +46,8 @@ class Case:
 
     def edited_at(self, token: str) -> "Case":
         """With the key and the value of edits at the subject's ``first`` or ``last`` token."""
+        if token == "last":
+            return self
         placed = {side: edited_at(request, token) for side, request in self.requests.items()}
         return replace(self, requests=placed)
 
