@@ -76,6 +76,7 @@ def friendly(function: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")  # of numpy, of torch
 _GROUPS = "experiment study world prompts corpus model optimizer trainer callbacks".split()
 # Hydra's own that take a value.
 _FLAGS = (
@@ -86,6 +87,9 @@ _FLAGS = (
 def explain(error: BaseException) -> str:
     """The message in one piece, with a suggestion where a name was mistyped."""
     text = str(error).strip().split("\nSee https")[0]
+    if type(error).__name__ in _OUT_OF_MEMORY:
+        remedy = "a smaller trainer.batch_rows, with more trainer.accumulate, needs less"
+        return f"out of memory ({text}); {remedy}"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
@@ -129,7 +133,12 @@ def is_for_users(error: BaseException) -> bool:
     if type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
         return is_for_users(error.__cause__)
     module = type(error).__module__
-    return isinstance(error, (ValueError, OSError)) or module.startswith(("hydra", "omegaconf"))
+    told = (ValueError, OSError)
+    return (
+        isinstance(error, told)
+        or type(error).__name__ in (*_OUT_OF_MEMORY, "MisconfigurationException")
+        or module.startswith(("hydra", "omegaconf"))
+    )
 
 
 def _fail(message: str) -> NoReturn:
