@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from coemerge.app.analysis import read_analysis
 from coemerge.app.cli import friendly, run_cli
+from coemerge.app.run_directory import reading
 from coemerge.app.schema import register
 
 register()
@@ -16,8 +17,9 @@ register()
 @friendly
 def main(composed: DictConfig) -> None:
     analysis = read_analysis(composed, HydraConfig.get().runtime.choices)
-    study = hydra.utils.get_object(analysis.target)
-    study(analysis)
+    with reading(analysis.directories):
+        study = hydra.utils.get_object(analysis.target)
+        study(analysis)
 
 
 if __name__ == "__main__":

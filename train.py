@@ -24,7 +24,7 @@ def main(composed: DictConfig) -> dict[str, Any]:
 
 
 def train(settings: Settings) -> dict[str, Any]:
-    from coemerge.app.run_directory import open_run
+    from coemerge.app.run_directory import open_run, reading
 
     with open_run(settings) as run:
         if not run.is_finished:
@@ -41,7 +41,8 @@ def train(settings: Settings) -> dict[str, Any]:
         from coemerge.app.studies import follow_up
 
         manifest = close_run(run.directory)
-    follow_up(settings, run.directory)
+    with reading([run.directory]):
+        follow_up(settings, run.directory)
     return manifest
 
 

@@ -35,7 +35,7 @@ def writing(path: Path, *failures: type[Exception]) -> Iterator[None]:
 def _is_elsewhere(error: Exception, path: Path) -> bool:
     """Whether it names a file that lies elsewhere, such as one that was being read."""
     named = getattr(error, "filename", None)
-    return isinstance(named, str) and path.parent not in Path(named).parents
+    return isinstance(named, str) and not {path, path.parent} & {Path(named).parent, Path(named)}
 
 
 @contextmanager

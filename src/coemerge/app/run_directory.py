@@ -4,8 +4,8 @@ import fcntl
 import logging
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from coemerge.app.identity import run_fingerprint, run_id
 from coemerge.app.settings import Settings
 from coemerge.files import read_object, remove_unfinished, write_json
 from coemerge.inputs import check_inside, links_in
+from coemerge.tables.seal import check_tables
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -106,7 +107,7 @@ def _check_unused(directory: Path) -> None:
 
 def _is_of_a_run(name: str) -> bool:
     """What a run that was killed early, or while it was being removed, may have left."""
-    return name in _CONTENTS or name == ".lock" or (name[0] == "." and name.endswith(".tmp"))
+    return name in _CONTENTS or (name[0] == "." and name.endswith((".lock", ".tmp")))
 
 
 @contextmanager
@@ -126,6 +127,17 @@ def locked(directory: Path, shared: bool = False) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise _in_use(directory) from error
+        yield
+
+
+@contextmanager
+def reading(directories: Iterable[Path]) -> Iterator[None]:
+    """While runs or analyses are read nobody trains there. Raises ValueError for one that is being
+    trained, and naming a table that was damaged."""
+    with ExitStack() as stack:
+        for directory in directories:
+            stack.enter_context(locked(directory, shared=True))
+            check_tables(directory)
         yield
 
 

@@ -14,7 +14,7 @@ from coemerge.app.closing import show_run
 from coemerge.app.settings import Settings
 from coemerge.app.sources import Source, open_source, read_answers, read_scores
 from coemerge.app.study_results import main_metrics, tell, track, write_results
-from coemerge.files import write_json
+from coemerge.files import waiting_for, write_json, writing
 from coemerge.lm.machine import detect_machine
 from coemerge.report.page import write_report
 from coemerge.statistics.thresholds import THETA
@@ -42,7 +42,8 @@ def report(analysis: Analysis) -> None:
     """Writes the page from the tables that studies have left; of several directories the first
     is the main one, the others stand beside it."""
     others = [path for path in analysis.directories[1:] if analysis.out == analysis.directories[0]]
-    page = write_report(analysis.out, analysis.out / "report", others)
+    with waiting_for(analysis.out / ".report.lock"), writing(analysis.out / "report"):
+        page = write_report(analysis.out, analysis.out / "report", others)
     sys.stdout.write(f"report       {page}\n")
 
 
@@ -96,8 +97,8 @@ def follow_up(settings: Settings, run: Path) -> None:
     config = settings.config
     if not config.end.study:
         return
-    page = run / "report" / "index.html"
-    if page.is_file() and (run / "results" / "co_emergence" / "summary.json").is_file():
+    page, done = run / "report" / "index.html", run / "results" / "at_the_end.json"
+    if page.is_file() and done.is_file():
         sys.stdout.write(f"report       {page}\n")
         return
     study = {"checkpoints": config.end.checkpoints}
@@ -105,6 +106,8 @@ def follow_up(settings: Settings, run: Path) -> None:
         co_emergence(analysis_of_run(run, study, config))
     except ValueError as error:
         log.warning("no study of this run: %s", error)
+    else:
+        write_json(done, {STUDY: study})  # also its W&B run, the last that is written
 
 
 def _dynamics(

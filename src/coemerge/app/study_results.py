@@ -11,7 +11,7 @@ import pandas as pd
 from coemerge.app.analysis import Analysis
 from coemerge.app.kept_results import origin
 from coemerge.app.sources import Source
-from coemerge.files import write_json
+from coemerge.files import waiting_for, write_json
 from coemerge.report.published import PUBLISHED
 from coemerge.studies.co_emergence.runs import Rows
 from coemerge.studies.co_emergence.transfer import DIFFERENCE
@@ -29,10 +29,12 @@ def write_results(
     """Tables and summary.json of the study; for what is not one run, also which runs or models
     these were, for the report."""
     directory = analysis.out / "results" / study
-    _write_tables(directory, tables, origin(analysis))
     rows = [{**row, "published": _published(row)} for row in summary]
-    write_json(directory / "summary.json", rows)
-    _write_origin(analysis, sources)
+    with waiting_for(analysis.out / ".results.lock"):
+        (directory / "summary.json").unlink(missing_ok=True)  # without it results are unfinished
+        _write_tables(directory, tables, origin(analysis))
+        write_json(directory / "summary.json", rows)
+        _write_origin(analysis, sources)
 
 
 def main_metrics(tables: dict[str, Rows], by_kind: Rows, summary: Rows) -> dict[str, float]:
