@@ -350,6 +350,16 @@ def test_edits_are_asked_for_at_the_token_and_of_the_facts_that_are_wanted():
     assert implied(subject(model()), idle, FT, KnowledgeNeuronsConfig(arms=["no"])).rows.empty
 
 
+def test_facts_of_subjects_that_settings_were_chosen_on_are_not_reported():
+    idle: Any = Idle()
+    of = subject(model())
+    everything = implied(of, idle, FT, CONFIG).rows
+    kept = str(of.facts.set_index("fact_id").loc[everything["fact_id"].iloc[0], "subject"])
+    told = implied(of, idle, FT, CONFIG, {kept}).rows
+    left_out = set(everything["fact_id"]) - set(told["fact_id"])
+    assert left_out == set(of.facts.loc[of.facts["subject"] == kept, "fact_id"])
+
+
 def test_facts_that_are_answered_wrong_are_not_edited_and_still_give_their_objects():
     rows = small_world()[1].to_pylist()
     rows[0]["answer_ids"] = [rows[0]["answer_ids"][0], 5]  # its second token is not what is said

@@ -5,7 +5,7 @@ A new capital should change what the inverse question gets. Where training never
 the model may not have known it before either: then its silence says nothing about editing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,15 +38,17 @@ def implied(
     editors: Editors,
     chosen: Mapping[str, Chosen],
     config: KnowledgeNeuronsConfig,
+    kept: Collection[str] = (),
 ) -> Implied:
     """Every fact that is restated by another one, was shown, and is answered right in the edited
-    wording (all tokens), edited by every editor of ``chosen``. Empty for a world without such
-    facts. The model is left as found."""
+    wording (all tokens), edited by every editor of ``chosen``; facts of the subjects ``kept``, on
+    which settings were chosen, are left out. Empty for a world without such facts. The model is
+    left as found."""
     prompts = _first_wordings(subject, config)
     with unchanged(subject.model):
         subject.model.eval()
         right = answered_right(prompts, predictor(subject.model))
-        plans = planned(subject.facts, prompts, right & _wanted(subject.facts, config))
+        plans = planned(subject.facts, prompts, right & _wanted(subject.facts, kept, config))
         asked = questions(plans, prompts, right)
         untouched = np.full(len(asked.plan), UNTOUCHED)
         before = agreements(asked.asked, untouched, predictor(subject.model))
@@ -81,8 +83,10 @@ def _first_wordings(subject: Subject, config: KnowledgeNeuronsConfig) -> dict[st
     return {fact: of[0] for fact, of in of_fact.items() if fact in concerned}
 
 
-def _wanted(facts: pd.DataFrame, config: KnowledgeNeuronsConfig) -> set[str]:
-    wanted = facts
+def _wanted(
+    facts: pd.DataFrame, kept: Collection[str], config: KnowledgeNeuronsConfig
+) -> set[str]:
+    wanted = facts[~facts["subject"].isin(list(kept))]
     if config.arms is not None:
         wanted = wanted[wanted["arm"].isin(config.arms)]
     if config.facts is not None:

@@ -45,12 +45,13 @@ class Rewriting:
     """Of one model. ``edits``: a row per edit reported: seed, kind, topic, item, about, editor,
     layer, setting, and each of ``MEASURES`` as NAME_pre and NAME_post. ``tried``:
     ``RewriteChoiceRecord``. ``chosen``: by kind, then editor; empty for a kind that could not be
-    edited."""
+    edited. ``kept``: by kind, the words or subjects that all this was chosen on."""
 
     edits: pd.DataFrame
     tried: pd.DataFrame
     editors: Editors
     chosen: Mapping[str, Mapping[str, Chosen]]
+    kept: Mapping[str, frozenset[str]]
 
 
 def rewrite(
@@ -82,6 +83,7 @@ def rewrite(
         tried=pd.concat(found, ignore_index=True).assign(seed=subject.seed)[names],
         editors=editors,
         chosen={kind: tried[kind][1] if kind in tried else {} for kind in KINDS},
+        kept={kind: frozenset(one.about for one in plan.dev) for kind, plan in plans.items()},
     )
 
 

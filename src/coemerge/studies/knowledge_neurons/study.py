@@ -54,5 +54,11 @@ def study_model(subject: Subject, config: KnowledgeNeuronsConfig, cache: Path) -
         word_shifts=word_shifts(subject, effects, config),
         traced=traced,
         rewriting=rewriting,
-        implied=implied(subject, rewriting.editors, rewriting.chosen[FACTS], config),
+        implied=implied(
+            subject,
+            rewriting.editors,
+            rewriting.chosen[FACTS],
+            config,
+            rewriting.kept.get(FACTS, ()),
+        ),
     )
