@@ -20,6 +20,7 @@ from coemerge.tracking.analysis_run import log_analysis
 from coemerge.tracking.co_emergence import co_emergence_metrics
 from coemerge.tracking.names import FAILURE_RATE
 
+_MOST_LINES = 40
 _FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
 
 
@@ -77,11 +78,15 @@ def track(
 
 
 def tell(summary: Rows, directory: Path, times: Mapping[str, float], note: str = "") -> None:
-    """Prints the summary, where the tables are, what took how many seconds, and ``note``."""
+    """Prints the summary (of a long one what stands beside published figures), where the tables
+    are, what took how many seconds, and ``note``."""
+    shown = summary if len(summary) <= _MOST_LINES else [row for row in summary if _is_main(row)]
     lines = [
         f"{row['id']:<5} {_percent(row):<22} n={row['n'] or 0:<6,} {row['quantity']}"
-        for row in summary
+        for row in shown
     ]
+    if more := len(summary) - len(shown):
+        lines.append(f"... and {more} more in {directory}/summary.json")
     sys.stdout.write(
         "\n" + "\n".join(lines) + f"\n\ntables       {directory}/*.parquet\n"
         f"time         {', '.join(f'{name} {s:.0f} s' for name, s in times.items())}{note}\n"
@@ -115,6 +120,11 @@ def _published(row: Mapping[str, Any]) -> str:
     """Beside the figure it belongs to, not beside its nulls and details."""
     of_id = (p for p in PUBLISHED if p.id == row["id"])
     return next((p.value for p in of_id if p.is_of(str(row.get("name")))), "")
+
+
+def _is_main(row: Mapping[str, Any]) -> bool:
+    """Whether it stands beside a published figure."""
+    return bool(_published(row))
 
 
 def _percent(row: dict[str, Any]) -> str:
