@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from coemerge.app.cli import ROOT, friendly, run_cli
 from coemerge.app.schema import register
-from coemerge.app.settings import read_settings
+from coemerge.app.settings import check_place, read_settings
 from coemerge.corpus.manifest import check_replaceable
 
 register()
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 @friendly
 def main(composed: DictConfig) -> None:
     settings = read_settings(composed, [])
+    check_place("paths.data", settings.config.paths.data)
     check_replaceable(settings.config.paths.data)
 
     from coemerge.corpus.dataset import build_dataset

@@ -65,7 +65,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_score_config(config.score),
         lambda: check_entries(config.callbacks or {}, "callbacks"),
         lambda: check_entries(config.logger or {}, "logger"),
-        lambda: _check_artifacts(config.paths.artifacts),
+        lambda: check_place("paths.artifacts", config.paths.artifacts),
         lambda: _check_found_data(config.paths, dataset),
         lambda: check_continued(config, base),
     ):
@@ -171,17 +171,16 @@ def _check_found_data(paths: PathsConfig, dataset: DatasetSpec) -> None:
         check_data_files(found)
 
 
-def _check_artifacts(name: str) -> None:
+def check_place(key: str, name: str) -> None:
+    """Raises ValueError where a directory cannot be made."""
     if not name:
-        raise ValueError("paths.artifacts: is empty; name a directory: paths.artifacts=DIR")
-    path = Path(name)
-    for part in (path, *path.parents):
+        raise ValueError(f"{key}: is empty; name a directory: {key}=DIR")
+    for part in (Path(name), *Path(name).parents):
         if part.exists():
             if not part.is_dir():
-                raise ValueError(f"paths.artifacts: {part} is a file, not a directory")
+                raise ValueError(f"{key}: {part} is a file, not a directory")
             if not os.access(part, os.W_OK | os.X_OK):
                 raise ValueError(
-                    f"paths.artifacts: {part} cannot be written to; name another directory: "
-                    "paths.artifacts=DIR"
+                    f"{key}: {part} cannot be written to; name another directory: {key}=DIR"
                 )
             return

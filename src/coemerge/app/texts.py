@@ -28,8 +28,11 @@ def own_wordings(source: Source) -> pa.Table:
 
 def file_tokens(source: Source, path: Path, n_tokens: int) -> list[int]:
     """Of a file's beginning, ``n_tokens`` or more if it holds them."""
-    with path.open(encoding="utf-8") as file:
-        content = file.read(_CHARACTERS * n_tokens)
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            content = file.read(_CHARACTERS * n_tokens)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"study.text: {path}: not UTF-8 text ({error.reason})") from error
     return list(source.questions.tokenizer(content)["input_ids"])
 
 

@@ -95,7 +95,7 @@ def check_base(base: Base, row_length: int) -> None:
             f"{base.directory} has a context of {context} tokens, shorter than "
             f"corpus.row_length={row_length}"
         )
-    size = _tokenizer_size(base.directory)
+    size = tokenizer_size(base.directory)
     vocabulary = vocabulary_size(base.directory)
     if size is not None and vocabulary is not None and size > vocabulary:
         raise ValueError(
@@ -142,7 +142,8 @@ def _size(path: Path, key: str) -> int | None:
     return value
 
 
-def _tokenizer_size(path: Path) -> int | None:
+def tokenizer_size(path: Path) -> int | None:
+    """None where a folder's tokenizer is of another kind. Raises ValueError."""
     file = path / "tokenizer.json"
     if not file.is_file():
         return None

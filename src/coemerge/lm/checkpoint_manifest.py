@@ -5,7 +5,7 @@ and ``manifest.json``, written last. A directory without its manifest is not a c
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from coemerge.files import read_object
@@ -30,8 +30,12 @@ def checkpoint_dir(root: Path, step: int) -> Path:
 
 def read_manifest(directory: Path) -> CheckpointManifest:
     """Raises FileNotFoundError where there is no finished checkpoint, ValueError for a manifest
-    that cannot be read."""
-    return CheckpointManifest(**read_object(directory / MANIFEST))
+    that cannot be read, or is another's."""
+    found = read_object(directory / MANIFEST)
+    kinds = {field.name: field.type for field in fields(CheckpointManifest)}
+    if found.keys() != kinds.keys() or any(type(found[k]) is not kinds[k] for k in kinds):
+        raise ValueError(f"{directory / MANIFEST}: needs {', '.join(kinds)}; is it a checkpoint's?")
+    return CheckpointManifest(**found)
 
 
 def promised_weights(directory: Path) -> str | None:

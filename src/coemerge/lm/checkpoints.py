@@ -51,5 +51,5 @@ def save_checkpoint(
 def _manifest_or_none(directory: Path) -> CheckpointManifest | None:
     try:
         return read_manifest(directory)
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError):
         return None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from coemerge.files import file_digest
-from coemerge.lm.base import check_files, find_base, has_tokenizer, vocabulary_size
+from coemerge.lm.base import check_files, find_base, has_tokenizer, tokenizer_size, vocabulary_size
 from coemerge.lm.checkpoint_manifest import MANIFEST, list_checkpoints, read_manifest
 
 log = logging.getLogger(__name__)
@@ -72,9 +72,11 @@ def find_series(
 
 
 def tokenizer_directory(members: Sequence[Member]) -> Path:
-    """Of the first member that has a tokenizer. Raises ValueError where none has."""
+    """Of the first member that has a tokenizer. Raises ValueError where none has, or its file
+    cannot be read."""
     for member in members:
         if has_tokenizer(member.directory):
+            tokenizer_size(member.directory)
             return member.directory
     raise ValueError(
         f"{members[0].directory} has no tokenizer (tokenizer.json): save one beside the model, or "

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from coemerge.inputs import read_yaml
 from coemerge.prompts.tasks import get_task
 from coemerge.studies.shared.settings import check_whole_numbers
 
@@ -105,6 +104,10 @@ def _settings(run: Path) -> dict:
     path = run / "config.yaml"
     if not path.is_file():
         raise ValueError(f"{path}: missing; it tells which formats the run was trained on")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
+    content = read_yaml(path)
+    try:
+        if isinstance(content["corpus"]["plan"]["tasks"], list):
+            return content
+    except (KeyError, TypeError):
+        pass
+    raise ValueError(f"{path}: corpus.plan.tasks: missing; is it the configuration of a run?")
