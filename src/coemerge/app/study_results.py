@@ -128,11 +128,13 @@ def _is_main(row: Mapping[str, Any]) -> bool:
 
 
 def _percent(row: dict[str, Any]) -> str:
-    """``28.1 % [20.0, 36.3]``, of an index ``0.28 [0.20, 0.36]``; a dash where nothing could be
-    measured."""
+    """``28.1 % [20.0, 36.3]``, of an index or a number ``0.28 [0.20, 0.36]``; a dash where nothing
+    could be measured."""
     value, *bounds = (row[name] for name in ("value", "low", "high"))
     if value is None:
         return "-"
-    factor, digits, sign = (1, 2, "") if row.get("unit") == "index" else (100, 1, " %")
+    is_share = all(p.percent for p in PUBLISHED if p.id == row["id"])
+    is_plain = row.get("unit") == "index" or not (is_share or row.get("unit"))
+    factor, digits, sign = (1, 2, "") if is_plain else (100, 1, " %")
     told = [f"{factor * x:.{digits}f}" for x in (value, *(x for x in bounds if x is not None))]
     return f"{told[0]}{sign}" + (f" [{', '.join(told[1:])}]" if len(told) == 3 else "")
