@@ -28,6 +28,7 @@ from coemerge.app.run_directory import (
 from coemerge.app.settings import Settings
 from coemerge.callbacks.clock import CallbackClock
 from coemerge.callbacks.context import RunContext
+from coemerge.callbacks.finite import StopAtNonFinite
 from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, whole_state
 from coemerge.corpus.dataset import Dataset, open_dataset
 from coemerge.corpus.loader import CorpusDataModule, RowOrder
@@ -124,9 +125,13 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         config.optimizer.answer_weight,
     )
     entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
-    callbacks = instantiate_entries(entries, run=run)
-    callbacks.append(SaveResumeState(run, config.trainer.resume_every))
-    named = zip((c.state_key for c in callbacks), (*entries, "resume"), strict=True)
+    every = (config.trainer.log_every, config.trainer.resume_every)
+    callbacks = [
+        StopAtNonFinite(run, every, config.trainer.batch_rows),
+        *instantiate_entries(entries, run=run),
+        SaveResumeState(run, config.trainer.resume_every),
+    ]
+    named = zip((c.state_key for c in callbacks), ("finite", *entries, "resume"), strict=True)
     clock = CallbackClock(dict(named))
     has_bar = any(isinstance(c, lightning.pytorch.callbacks.ProgressBar) for c in callbacks)
     loggers = instantiate_entries(

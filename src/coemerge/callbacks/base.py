@@ -32,6 +32,10 @@ class ScheduledCallback(lightning.Callback, ABC):
     def at_step(self, trainer: lightning.Trainer, module: LanguageModule, step: int) -> None:
         """What the callback does; the model has taken ``step`` optimizer steps."""
 
+    def is_due(self, step: int) -> bool:
+        """Whether it has something left to do at this step."""
+        return step in self._wanted and step > self._done
+
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         self._fire(trainer, pl_module)
 
@@ -53,7 +57,7 @@ class ScheduledCallback(lightning.Callback, ABC):
 
     def _fire(self, trainer: lightning.Trainer, module: LanguageModule) -> None:
         step = trainer.global_step
-        if step in self._wanted and step > self._done:
+        if self.is_due(step):
             self._done = step
             with isolate_rng(), torch.no_grad():
                 self.at_step(trainer, module, step)
