@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 Action = Literal["start", "continue", "done"]
 _CONTENTS = frozenset(
-    "config.yaml checkpoints figures report results resume summary.json tables wandb".split()
+    "config.yaml checkpoints figures not_finite.json report results resume summary.json tables "
+    "wandb".split()
 )
 _PACKAGES = ("coemerge", "torch", "lightning", "transformers", "numpy", "torchmetrics", "wandb")
 
