@@ -108,7 +108,7 @@ def explain(error: BaseException) -> str:
                       if isinstance(part, DictConfig) and name in part]  # fmt: skip
             told = f" (there is: {', '.join(inside)})" if inside else ""
             return f"unknown key {key}{told or suggest(name, known)}"
-        return f"{key}: {cause.msg.splitlines()[0] if cause.msg else text}"
+        return f"{key}: {_in_words(cause.msg.splitlines()[0] if cause.msg else text)}"
     missing = re.search(r"Could not (?:find|override) '([^']+)'", text)
     if missing and "/" in missing.group(1):
         group, _, name = missing.group(1).rpartition("/")
@@ -116,6 +116,15 @@ def explain(error: BaseException) -> str:
         options = f"there are: {', '.join(known)}"
         return f"{group}={name}: no such option{suggest(name, known)}; {options}"
     return text if isinstance(error, ValueError) else " ".join(text.split())
+
+
+def _in_words(message: str) -> str:
+    """OmegaConf's ways of saying what a value has to be."""
+    if message.endswith("is not Optional"):
+        return "must not be null"
+    if "is not a ListConfig, list or tuple" in message:
+        return "needs a list: [...]"
+    return message
 
 
 def _no_option() -> str:

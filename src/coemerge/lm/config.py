@@ -1,6 +1,7 @@
 """Settings of model, optimizer and trainer; free of heavy imports."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +56,8 @@ class TrainerConfig:
     log_every: int = 10
 
 
-_LARGEST = 10**9  # of any count or factor: beyond it stands a slip of the finger
+_LARGEST = 10**8  # of any count or factor: beyond it stands a slip of the finger
+_SIZES = r"(n|num)_\w+|\w+_(size|positions|embeddings)"  # keys of every architecture
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -76,6 +78,31 @@ def check_training_config(
     model: ModelConfig, optimizer: OptimizerConfig, trainer: TrainerConfig, device: str
 ) -> None:
     """Raises ValueError listing every value that makes no sense."""
+    problems = _number_problems(optimizer, trainer)
+    problems += [
+        f"model.config.{key}: needs a positive whole number, got {value!r}"
+        for key, value in model.config.items()
+        if re.fullmatch(_SIZES, key) and value is not None and not _is_size(value)
+    ]
+    if len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas):
+        problems.append(f"optimizer.betas: needs two numbers in [0, 1), got {optimizer.betas}")
+    if not 0 <= optimizer.final_lr <= 1:
+        problems.append(f"optimizer.final_lr: must be in [0, 1], got {optimizer.final_lr}")
+    choices = {
+        "trainer.precision": (trainer.precision, PRECISIONS),
+        "model.attention": (model.attention, ATTENTIONS),
+        "device": (device, DEVICES),
+    }
+    problems += [
+        f"{key}: {value!r} is not one of {', '.join(allowed)}"
+        for key, (value, allowed) in choices.items()
+        if value not in allowed
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _number_problems(optimizer: OptimizerConfig, trainer: TrainerConfig) -> list[str]:
     positive = {
         "optimizer.lr": optimizer.lr,
         "optimizer.clip_norm": optimizer.clip_norm,
@@ -105,22 +132,11 @@ def check_training_config(
         for key, value in rest.items()
         if not 0 <= value < math.inf
     ]
-    if len(optimizer.betas) != 2 or not all(0 <= beta < 1 for beta in optimizer.betas):
-        problems.append(f"optimizer.betas: needs two numbers in [0, 1), got {optimizer.betas}")
-    if not 0 <= optimizer.final_lr <= 1:
-        problems.append(f"optimizer.final_lr: must be in [0, 1], got {optimizer.final_lr}")
-    choices = {
-        "trainer.precision": (trainer.precision, PRECISIONS),
-        "model.attention": (model.attention, ATTENTIONS),
-        "device": (device, DEVICES),
-    }
-    problems += [
-        f"{key}: {value!r} is not one of {', '.join(allowed)}"
-        for key, (value, allowed) in choices.items()
-        if value not in allowed
-    ]
-    if problems:
-        raise ValueError("; ".join(problems))
+    return problems
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value <= _LARGEST
 
 
 def check_device(device: str) -> None:
