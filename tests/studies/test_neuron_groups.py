@@ -16,7 +16,7 @@ from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.prompts.minimal_pairs import PairPrompt
 from coemerge.studies.knowledge_neurons import neurons
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
-from coemerge.studies.knowledge_neurons.groups import make_groups
+from coemerge.studies.knowledge_neurons.groups import MOST_WORDS, make_groups
 from coemerge.studies.knowledge_neurons.neurons import find_sets
 from coemerge.studies.knowledge_neurons.pools import make_pools, skills, studied
 from coemerge.studies.knowledge_neurons.sides import class_sides
@@ -285,6 +285,23 @@ def test_texts_and_facts_come_in_turn():
         assert n_of_fact.max() - n_of_fact.min() <= 1
 
 
+def test_facts_are_searched_in_wordings_of_training_and_tried_on_others():
+    splits = ["seen_templates"] * 3 + ["held_out_templates"] * 2
+    rows = [(f"f{f}", f"{f}/{w}", split) for f in range(40) for w, split in enumerate(splits)]
+    pool = made_pool(rows, FACTS)
+
+    def sides_of(n: int) -> list[list[Prompt]]:
+        sides = class_sides(pool, replace(CONFIG, n_prompts=n))
+        return [[pool.prompts[i] for i in side] for side in (sides.search, sides.test)]
+
+    for side, split in zip(sides_of(15), (splits[0], splits[-1]), strict=True):
+        assert [prompt.split for prompt in side] == [split] * 15
+        assert len({prompt.item for prompt in side}) == 15, "in turn"
+    test = [prompt.split for prompt in sides_of(100)[1]]
+    assert test == sorted(test), "held out before shown, where the others do not suffice"
+    assert set(test) == set(splits)
+
+
 def test_no_fact_is_on_both_sides_and_its_side_depends_on_no_other():
     def sides_of(facts: Iterable[int]) -> dict[str, str]:
         rows = [(f"f{f}", f"{f}/{w}", "seen_templates") for f in facts for w in range(4)]
@@ -373,6 +390,23 @@ def test_words_of_pairs_without_a_grammar_are_good_and_bad_ones():
         assert found == {FIRST_OBJECT + f: "singular" if f < 2 else other for f in range(4)}
 
 
+def test_of_many_words_of_pairs_those_of_most_pairs_are_inspected():
+    def pairs(word: int, times: int) -> list[PairPrompt]:
+        told = replace(PAIRS[0].pair, good=f"good-{word}", bad=f"bad-{word}")
+        return [replace(PAIRS[0], pair=told, good_id=word, bad_id=word + 500)] * times
+
+    rare = [p for word in range(90) for p in pairs(word, 1)]
+    often = [p for word in range(90, 100) for p in pairs(word, 3)]
+    asked = subject(pairs=[*rare, *often], **no_facts())
+    pools = make_pools(replace(asked, pairs=PAIRS), CONFIG)
+
+    words = [word.text for word in make_groups(pools, asked, CONFIG)[0].words]
+
+    assert len(words) == MOST_WORDS
+    assert {f"{kind}-{word}" for kind in ("good", "bad") for word in range(90, 100)} <= set(words)
+    assert words[:20] == [f"good-{word}" for word in range(20)], "the rest as they come"
+
+
 def groups_of(sizes: Sequence[int], level: str = CLASS, kind: str = SYNTAX) -> list[Group]:
     """Groups of so many prompts, of texts that no other has."""
     groups, first = [], 0
@@ -451,16 +485,18 @@ def test_all_groups_of_a_level_compare_as_many_prompts(monkeypatch, tmp_path):
     attribution = torch.rand(23, 1, 12, generator=torch.Generator().manual_seed(0))
     attribution[12] = 0  # of the group of 7
 
-    rows = found_in(groups, attribution, monkeypatch, tmp_path).rows
+    rows = found_in(groups, attribution, monkeypatch, tmp_path, similarity_draws=20).rows
 
     assert rows["n_compared"].tolist() == [3, 3, 2]
     assert rows["n_zero"].tolist() == [0, 1, 0]
     assert rows["excess"].tolist() == pytest.approx(
         (rows["similarity"] - rows["baseline"]).tolist()
     )
-    assert (rows["low"] <= rows["excess"]).all()
-    assert (rows["excess"] <= rows["high"]).all()
-    assert (rows["low"] < rows["high"]).all()
+    varied = rows[:2]
+    assert (varied["low"] <= varied["excess"]).all()
+    assert (varied["excess"] <= varied["high"]).all()
+    assert (varied["low"] < varied["high"]).all()
+    assert rows.loc[2, ["low", "high"]].isna().all(), "6 different draws, 20 made"
 
 
 def test_groups_without_attributions_have_no_set_and_hold_no_other_back(monkeypatch, tmp_path):

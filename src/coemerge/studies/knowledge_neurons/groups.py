@@ -1,6 +1,6 @@
 """Groups of prompts that neurons are looked for in: of a class, and of single words and facts."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 
@@ -26,6 +26,7 @@ from coemerge.studies.knowledge_neurons.subject import (
 
 DETERMINER, NEUTRAL = "determiner", "neutral"  # classes of the grammar
 ANSWER = "answer"
+MOST_WORDS = 40  # of pairs that no grammar tells the words of
 
 
 def make_groups(
@@ -102,9 +103,13 @@ def _of_grammar(pool: Pool, subject: Subject) -> list[Word]:
 
 def _of_pairs(pool: Pool, subject: Subject) -> list[Word]:
     """The phenomenon's good words, then bad ones that are good in no pair: they are of the other
-    class, where there are two."""
+    class, where there are two. At most ``MOST_WORDS``: those that are good or bad in most pairs, as
+    data sets such as BLiMP have hundreds of words in a few pairs each."""
     prompts = [prompt for prompt in subject.pairs if prompt.pair.phenomenon == pool.topic]
     classes = {prompt.pair.word_class for prompt in prompts}
     other = {name: (classes - {name}).pop() if len(classes) == 2 else "" for name in classes}
     good = [Word(p.pair.good, p.good_id, p.pair.word_class or NEUTRAL) for p in prompts]
-    return good + [Word(p.pair.bad, p.bad_id, other[p.pair.word_class] or NEUTRAL) for p in prompts]
+    bad = [Word(p.pair.bad, p.bad_id, other[p.pair.word_class] or NEUTRAL) for p in prompts]
+    counts = Counter(word.token for word in good + bad)
+    kept = {token for token, _ in counts.most_common(MOST_WORDS)}
+    return [word for word in good + bad if word.token in kept]

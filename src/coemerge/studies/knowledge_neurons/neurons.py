@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from itertools import chain
-from math import ceil
+from math import ceil, comb
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +112,13 @@ def _set_row(
 def _alike(
     group: Group, attribution: Tensor, n: int, config: KnowledgeNeuronsConfig
 ) -> dict[str, Any]:
-    """Similarity of ``n`` of the prompts, over draws."""
+    """Similarity of ``n`` of the prompts, over draws. Where there are fewer different draws than
+    are made, most are made again and again: how far they differ is then no interval."""
     rng = np.random.default_rng(stable_seed(config.seed, *group.keys.values()))
     found = compare(attribution.flatten(1).numpy(), n, config.similarity_draws, rng)
-    low, high = np.quantile(found.excess, (0.025, 0.975))
+    n_different = comb(len(attribution) - found.n_zero, n)
+    is_varied = n_different >= config.similarity_draws
+    low, high = np.quantile(found.excess, (0.025, 0.975)) if is_varied else (np.nan, np.nan)
     return {
         "n_compared": n,
         "n_zero": found.n_zero,

@@ -19,7 +19,8 @@ _HELD_OUT = "held_out"  # so begin the splits that training did not show
 @dataclass(frozen=True)
 class Sides:
     """Places in a pool, the ones to take first in front. ``search``: answered right, shown by
-    training before held out; ``test``: right or not, held out before shown."""
+    training before held out; ``test``: right or not, held out before shown. What is held out are
+    words and frames of syntax, wordings of facts."""
 
     search: np.ndarray
     test: np.ndarray
@@ -33,12 +34,12 @@ def class_sides(pool: Pool, config: KnowledgeNeuronsConfig) -> Sides:
     places = np.arange(len(pool.prompts))
     if pool.kind != FACTS:
         return _sides(pool, places, config.n_prompts, config.min_prompts, config.seed)
-    units = _Units([prompt.item for prompt in pool.prompts], pool.prompts, config.seed)
+    held_out = _held_out(pool.prompts)
+    units = _Units([p.item for p in pool.prompts], pool.prompts, held_out, config.seed)
     in_front = units.value < 0.5
     if in_front.all() or not in_front.any():  # few facts, of whom chance put all on one side
         in_front = units.value < np.median(units.value)
-    shown = np.zeros(len(places), bool)  # wordings count alike
-    return _drawn(units, in_front, shown, places, pool.right, config.n_prompts)
+    return _drawn(units, in_front, held_out, places, pool.right, config.n_prompts)
 
 
 def item_sides(pool: Pool, places: np.ndarray, config: KnowledgeNeuronsConfig) -> Sides:
@@ -58,23 +59,30 @@ def chance(seed: int, *names: str) -> float:
 
 class _Units:
     """U units of N prompts. ``of`` [N]: the unit of each; ``value`` [U]: its lot; ``turn`` [N]: the
-    how manieth of its unit a prompt is, by lot."""
+    how manieth a prompt is, by lot, of those of its unit that are held out alike."""
 
-    def __init__(self, names: Sequence[str], prompts: Sequence[Prompt], seed: int) -> None:
+    def __init__(
+        self, names: Sequence[str], prompts: Sequence[Prompt], held_out: np.ndarray, seed: int
+    ) -> None:
         unique, self.of = np.unique(np.array(names, dtype=object), return_inverse=True)
         self.value = np.array([chance(seed, "unit", name) for name in unique])
         lots = np.array([chance(seed, "prompt", prompt.name) for prompt in prompts])
-        order = np.lexsort((lots, self.of))
-        starts = np.searchsorted(self.of[order], np.arange(len(unique)))
+        part = 2 * self.of + held_out
+        order = np.lexsort((lots, part))
+        starts = np.searchsorted(part[order], np.arange(2 * len(unique)))
         self.turn = np.empty(len(names), int)
-        self.turn[order] = np.arange(len(names)) - starts[self.of[order]]
+        self.turn[order] = np.arange(len(names)) - starts[part[order]]
+
+
+def _held_out(prompts: Sequence[Prompt]) -> np.ndarray:
+    return np.array([prompt.split.startswith(_HELD_OUT) for prompt in prompts], bool)
 
 
 def _sides(pool: Pool, places: np.ndarray, n: int, least: int, seed: int) -> Sides:
     """Texts that training showed are searched first, and no more than are needed."""
     prompts, right = [pool.prompts[i] for i in places], pool.right[places]
-    units = _Units([repr(prompt.ids) for prompt in prompts], prompts, seed)
-    held_out = np.array([prompt.split.startswith(_HELD_OUT) for prompt in prompts], bool)
+    held_out = _held_out(prompts)
+    units = _Units([repr(prompt.ids) for prompt in prompts], prompts, held_out, seed)
     unseen = np.ones(len(units.value), bool)
     np.logical_and.at(unseen, units.of, held_out)
     order = np.lexsort((units.value, unseen))
