@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coemerge.statistics.shifts import paired_p_values, shift
+from coemerge.statistics.shifts import outer_quantiles, paired_p_values, shift
 from coemerge.statistics.variance import benjamini_hochberg
 from tests.tolerances import EXACT_IN_FLOAT64
 
@@ -60,3 +60,15 @@ def test_benjamini_hochberg_by_hand():
     found = benjamini_hochberg(np.array([0.04, 0.005, 0.5, 0.01, 0.03]))
 
     assert found == pytest.approx([0.05, 0.025, 0.5, 0.025, 0.05])
+
+
+def test_quantiles_are_those_of_numpy_unless_a_neighbour_is_infinite():
+    values = np.stack([np.arange(21.0), np.arange(21.0)], axis=1)
+    values[0, 1], values[20, 1] = -np.inf, np.inf
+
+    low, high = outer_quantiles(values, 0.025, 0.975)
+
+    assert low.tolist() == [0.5, -np.inf]
+    assert high.tolist() == [19.5, np.inf]
+    all_infinite = outer_quantiles(np.array([-np.inf] * 3 + [np.inf] * 3), 0.4, 0.6)
+    assert all_infinite == (-np.inf, np.inf)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.knowledge_neurons.changes import (
@@ -362,9 +363,32 @@ def test_shifts_are_of_means_over_prompts():
     assert rows["random_low"].tolist() == pytest.approx([0.0125] * 4)
     assert rows["random_high"].tolist() == pytest.approx([0.4875] * 4)
     assert rows["p_value"].tolist()[1:] == pytest.approx([0.0, 1.0, 1.0], abs=1e-9)
-    assert rows["n"].tolist() == [3] * 4
+    assert rows["n"].tolist() == [2] * 4, "cues"
     assert set(rows["seed"]) == {3}
     make_table("token_shifts", {name: rows[name].to_numpy() for name in rows})
+
+
+def test_sentences_about_a_word_are_one_unit_of_the_test_and_so_are_wordings_of_a_fact():
+    """Differences of these: 0.1, 0.2 and 0; x and y: 0.15 and 0."""
+    by_cue = token_shifts(subject(), shifted(words_of(BEFORE, AFTER)), CONFIG)
+    expected = stats.ttest_rel([0.35, 0.2], [0.2, 0.2]).pvalue
+    assert by_cue["p_value"].iloc[0] == pytest.approx(expected)
+
+    one_fact = token_shifts(subject(), shifted(words_of(BEFORE, AFTER, kind=FACTS)), CONFIG)
+    assert one_fact["n"].tolist() == [1] * 4
+    assert one_fact["p_value"].isna().all()
+
+    no_cues = words_of(BEFORE, AFTER)
+    bare = [replace(p, about="") for p in no_cues.group.test]
+    by_text = replace(no_cues, group=replace(no_cues.group, test=(bare[0], bare[0], bare[2])))
+    assert token_shifts(subject(), shifted(by_text), CONFIG)["n"].tolist() == [2] * 4
+
+
+def test_random_sets_that_make_a_word_impossible_leave_a_band_that_can_be_compared():
+    words = words_of(BEFORE, AFTER)
+    rows = token_shifts(subject(), shifted(replace(words, random=words.random * 0.0)), CONFIG)
+
+    assert rows["random_low"].tolist() == rows["random_high"].tolist() == [-np.inf] * 4
 
 
 def test_tests_of_a_kind_are_one_family():
@@ -372,6 +396,8 @@ def test_tests_of_a_kind_are_one_family():
     own."""
     syntax = words_of(BEFORE, AFTER)
     other = words_of(BEFORE, AFTER, kind=FACTS)
+    facts = [replace(p, item=p.about) for p in other.group.test]
+    other = replace(other, group=replace(other.group, test=tuple(facts)))
 
     both = token_shifts(subject(), shifted(syntax, other), CONFIG)
 

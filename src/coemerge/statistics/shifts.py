@@ -20,6 +20,19 @@ def shift(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         return np.where(change == 0, 0.0, change / least)
 
 
+def outer_quantiles(values: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """Two quantiles over axis 0, [D,...] -> [...] each, of values that may be infinite: where a
+    quantile would lie between an infinite value and another, it is the outer of the two."""
+    with np.errstate(invalid="ignore"):
+        between = np.quantile(values, (low, high), axis=0)
+    outer = [
+        np.quantile(values, q, axis=0, method=method)
+        for q, method in ((low, "lower"), (high, "higher"))
+    ]
+    below, above = (np.where(np.isfinite(a), a, b) for a, b in zip(between, outer, strict=True))
+    return below, above
+
+
 def paired_p_values(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Two-sided paired t-tests over axis 0, [N,...] -> [...]. Pairs that do not differ at all have
     p = 1; that all differ by the same, p = 0; a single pair says nothing, NaN."""

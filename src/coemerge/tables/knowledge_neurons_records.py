@@ -57,7 +57,10 @@ class SkillsRecord:
 @dataclass(frozen=True, slots=True)
 class NeuronGroupsRecord:
     """results/knowledge_neurons/neuron_groups.parquet: one set of neurons, and how alike the
-    attributions are that it was made of (methods 6.2, 6.3)."""
+    attributions are that it was made of (methods 6.2, 6.3).
+
+    ``low`` and ``high`` are NaN where the prompts allow fewer different draws than
+    study.similarity_draws, as of items with few sentences."""
 
     table: ClassVar[str] = "neuron_groups"
     seed: int = column("seed of the run", key=True)
@@ -130,7 +133,8 @@ class TokenShiftsRecord:
     a class's neurons are changed (methods 6.4).
 
     shift = (p after - p before) / min of both, of means over prompts. ``p_value``: two-sided paired
-    t-test of the probabilities over prompts; ``q_value``: Benjamini-Hochberg over all tokens,
+    t-test over units, each the mean probability of its prompts: units are the words that decide (of
+    pairs without any, texts), of facts the facts; ``q_value``: Benjamini-Hochberg over all tokens,
     groups and changes of the kind."""
 
     table: ClassVar[str] = "token_shifts"
@@ -146,12 +150,12 @@ class TokenShiftsRecord:
     p_before: float = column("mean over prompts, untouched model")
     p_after: float = column("mean over prompts, neurons changed")
     shift: float = column("signed ratio; 0.5: half more, -0.5: half more before")
-    random_low: float = column("2.5 % point of the shift over random sets")
-    random_high: float = column("97.5 % point of the shift over random sets")
-    p_value: float = column("paired t-test over prompts; NaN for a single one")
+    random_low: float = column("2.5 % point of the shift over random sets; may be infinite")
+    random_high: float = column("97.5 % point of the shift over random sets; may be infinite")
+    p_value: float = column("paired t-test over units; NaN for a single one")
     q_value: float = column("Benjamini-Hochberg")
-    significant: bool = column("q_value below 0.05")
-    n: int = column("prompts")
+    significant: bool = column("q_value below 0.05; says nothing of random sets")
+    n: int = column("units that are tested: words that decide, or facts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from coemerge.statistics.shifts import paired_p_values, shift
+from coemerge.statistics.shifts import outer_quantiles, paired_p_values, shift
 from coemerge.statistics.variance import benjamini_hochberg
 from coemerge.studies.knowledge_neurons.changes import CHANGES
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.effects import SetEffects, WordEffects
-from coemerge.studies.knowledge_neurons.subject import SYNTAX, Subject
+from coemerge.studies.knowledge_neurons.subject import FACTS, SYNTAX, Group, Subject
 from coemerge.tables.knowledge_neurons_records import TokenShiftsRecord, WordShiftsRecord
 
 SIGNIFICANT = 0.05
@@ -21,7 +21,8 @@ def token_shifts(
 ) -> pd.DataFrame:
     """``TokenShiftsRecord``: every word of every class group under every change. The shift is of
     means over prompts, so that prompts in which a word is all but impossible do not decide it; the
-    test is of the probabilities themselves."""
+    test is of the probabilities themselves, each unit's prompts averaged first: sentences with the
+    same word that decides, or wordings of a fact, are no independent draws."""
     frames = [
         _of_tokens(words, number, change)
         for words in effects.words
@@ -40,7 +41,9 @@ def _of_tokens(words: WordEffects, number: int, change: str) -> pd.DataFrame:
     group = words.group
     before, after = words.before.mean(0), words.after[number].mean(0)
     by_chance = shift(before, words.random[number])  # [D,W]
-    low, high = np.quantile(by_chance, (0.025, 0.975), axis=0)
+    low, high = outer_quantiles(by_chance, 0.025, 0.975)
+    units = _units(group)
+    of_units = [_means(p, units).to_numpy() for p in (words.before, words.after[number])]
     return pd.DataFrame(
         {
             "kind": group.kind,
@@ -54,10 +57,22 @@ def _of_tokens(words: WordEffects, number: int, change: str) -> pd.DataFrame:
             "shift": shift(before, after),
             "random_low": low,
             "random_high": high,
-            "p_value": paired_p_values(words.before, words.after[number]),
-            "n": len(words.before),
+            "p_value": paired_p_values(*of_units),
+            "n": len(of_units[0]),
         }
     )
+
+
+def _units(group: Group) -> list[str]:
+    """What the test prompts are about; texts where nobody knows the word that decides."""
+    if group.kind == FACTS:
+        return [prompt.item for prompt in group.test]
+    return [prompt.about or repr(prompt.ids) for prompt in group.test]
+
+
+def _means(values: np.ndarray, names: list[str]) -> pd.DataFrame:
+    """[N,W] -> a row per name."""
+    return pd.DataFrame(values).groupby(names, sort=True).mean()
 
 
 def word_shifts(
@@ -94,9 +109,7 @@ def _of_cues(words: WordEffects, number: int, change: str) -> pd.DataFrame:
     """Cue by word, [C*W] rows."""
     group = words.group
     cues = [prompt.about for prompt in group.test]
-    means = [
-        pd.DataFrame(p).groupby(cues, sort=True).mean() for p in (words.before, words.after[number])
-    ]
+    means = [_means(p, cues) for p in (words.before, words.after[number])]
     before, after = (mean.to_numpy().ravel() for mean in means)
     named = means[0].index
     with np.errstate(divide="ignore", invalid="ignore"):
