@@ -287,7 +287,8 @@ def _rewrites() -> pd.DataFrame:
     rows = [
         {"kind": kind, "topic": topic, "editor": editor, "measure": measure, "moment": moment,
          **_estimate(rewritten(kind, editor, measure, moment), 0.02), "n": 60,
-         "layer": -1 if editor == "kn" else 2, "setting": "lr=0.5"}
+         "layer": -1 if editor == "kn" else 2, "setting": "lr=0.5",
+         "token": "last"}
         for topic, kind in [("all", "syntax"), ("all", "facts"), *TOPICS.items()]
         for editor, measure, moment in product(
             EDITORS, ("es", "ps", "ns", "top1", "s"), ("pre", "post"))

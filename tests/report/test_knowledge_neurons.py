@@ -28,6 +28,7 @@ from coemerge.report.findings_implications import (
 )
 from coemerge.report.findings_neuron_changes import moved_words, rewrites_say, traced_say
 from coemerge.report.findings_neurons import neuron_finding, skills_say
+from coemerge.report.markup import number
 from coemerge.report.neuron_rows import (
     answer_rows,
     conditions_of,
@@ -589,7 +590,11 @@ def test_lines_of_edits_go_from_the_untouched_model_to_the_edit():
     ends = [rewritten("facts", "rome", "es", moment) for moment in ("pre", "post")]
     assert any(list(line) == pytest.approx(ends) for line in thick)
     assert panels[1].get_title() == "facts\nn = 60 edits"
-    assert "Facts: ROME ES 93.0 % [91.0, 95.0]" in rewrites_say(FOUND)
+    said = rewrites_say(FOUND)
+    assert "Facts: ROME ES 93.0 % [91.0, 95.0]" in said
+    before = [number(rewritten("facts", "rome", of, "pre"), percent=True) for of in ("es", "ns")]
+    assert "(edited token: last; before: ES {}, NS {})".format(*before) in said
+    assert said.endswith("are what they are by selection.")
 
 
 def test_what_edits_imply_is_drawn_by_family_and_condition():

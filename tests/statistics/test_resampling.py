@@ -229,6 +229,25 @@ def test_weighted_facts_count_as_often_as_values_they_are_means_of():
     assert (found.low[0], found.high[0]) == pytest.approx((low, high))
 
 
+def test_units_are_resampled_as_one():
+    """Facts that come thrice are as sure as facts that come once."""
+    rng = np.random.default_rng(0)
+    once = [rng.normal(size=(n, 2)) for n in (20, 30)]
+    thrice = [np.tile(table, (3, 1)) for table in once]
+    units = [np.tile([f"f{i}" for i in range(len(table))], 3) for table in once]
+    alone, found = hierarchical_means(once), hierarchical_means(thrice, units=units)
+
+    assert found.mean == pytest.approx(alone.mean)
+    assert found.n.tolist() == [150, 150]
+    width = alone.high - alone.low
+    assert found.high - found.low == pytest.approx(width, rel=BOOTSTRAP_RELATIVE)
+    apart = hierarchical_means(thrice, units=[np.arange(len(of)) for of in units])
+    plain = hierarchical_means(thrice)
+    assert (apart.low.tolist(), apart.high.tolist()) == (plain.low.tolist(), plain.high.tolist())
+    one = hierarchical_means([np.ones((4, 1)), np.empty((0, 1))], units=[["a"] * 4, []])
+    assert (one.n.tolist(), np.isnan(one.low).all()) == ([4], True)
+
+
 def test_equal_weights_are_none():
     tables = [np.random.default_rng(0).normal(size=(30, 3))]
     tables[0][4, 1] = np.nan

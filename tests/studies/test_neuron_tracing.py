@@ -249,3 +249,13 @@ def test_records_and_rows_have_the_same_columns():
     tables = tracing_rows([traced()], config())
     for record in (SyntaxTotalsRecord, SyntaxEffectsRecord):
         assert {f.name for f in fields(record)} == set(tables[record.table][0])
+
+
+def test_prompts_about_one_word_are_resampled_together():
+    kind = some_kind([0.1, 0.3, 0.5, 0.7])
+    same = [replace(one, about=kind.prompts[0].about) for one in kind.prompts]
+    for told, is_one_unit in ((kind, False), (replace(kind, prompts=same), True)):
+        tables = tracing_rows([Traced(0, {SYNTAX: told})], config())
+        rows = [*tables["syntax_totals"], *tables["syntax_effects"]]
+        assert rows
+        assert all(np.isnan(row["low"]) == is_one_unit and row["n"] == 4 for row in rows)

@@ -144,7 +144,9 @@ def rewrites(n: int = 12) -> list[Rewrite]:
     return make_rewrites([syntax_pool("verbs", "singular", 0, n=n, texts=1)], config())
 
 
-def test_tracing_of_words_kept_for_the_choice_names_layer_and_token():
+def test_tracing_of_words_kept_for_the_choice_names_layer_and_token(
+    caplog: pytest.LogCaptureFixture,
+):
     made = rewrites()
     plan = make_plan(SYNTAX, made, None, config())
     assert plan is not None
@@ -170,9 +172,10 @@ def test_tracing_of_words_kept_for_the_choice_names_layer_and_token():
     assert named is not None
     assert (named.token, named.layers) == ("end", [1, 2])
     strangers = replace(kind, prompts=[replace(one, about=others) for one in prompts])
-    fallen_back = make_plan(SYNTAX, made, strangers, config(layers=None, edited_token="traced"))
-    assert fallen_back is not None
-    assert fallen_back.token == "first"  # by all prompts, none of which is kept for the choice
+    settings = config(layers=None, edited_token="traced")
+    with caplog.at_level(logging.WARNING):  # no prompt is about what is kept for the choice
+        assert make_plan(SYNTAX, made, strangers, settings) is None
+    assert "of the 2 prompts traced that tell where an edit belongs none is" in caplog.text
 
 
 def test_a_kind_that_tracing_says_nothing_of_is_told_and_not_edited(
@@ -290,34 +293,45 @@ def test_layers_that_the_model_has_not_are_refused(tmp_path: Path):
 
 def frame(seed: int, topic: str = "verbs", **columns: Any) -> pd.DataFrame:
     usual: dict[str, Any] = {"seed": seed, "kind": SYNTAX, "topic": topic, "editor": "rome",
-                             "layer": 1, "setting": "lr=1"}  # fmt: skip
+                             "layer": 1, "setting": "lr=1", "token": "last"}  # fmt: skip
     scores = {f"{name}_{moment}": 0.0 for name in MEASURES for moment in ("pre", "post")}
-    return pd.DataFrame({**usual, **scores, **columns})
+    made = pd.DataFrame({**usual, **scores, **columns})
+    return made if "about" in columns else made.assign(about=[f"w{i}" for i in range(len(made))])
 
 
 def test_rows_are_means_over_edits_of_all_models():
     runs = [
         frame(0, es_post=[1.0, 1.0], ps_post=[0.5, 0.0], ns_post=[0.25, np.nan], top1_post=[1, 0]),
-        frame(1, es_post=[1.0], ps_post=[1.0], ns_post=[0.25], ns_pre=[1.0], setting="lr=2"),
+        frame(
+            1,
+            es_post=[1.0],
+            ps_post=[1.0],
+            ns_post=[0.25],
+            ns_pre=[1.0],
+            setting="lr=2",
+            token="end",
+        ),
     ]
     found = pd.DataFrame(rewrite_rows(runs, config()))
     assert set(found) == {field.name for field in fields(RewritesRecord)}
     assert set(found["topic"]) == {"all", "verbs"}
     assert set(found["setting"]) == {"lr=1 | lr=2"}
+    assert set(found["token"]) == {"last | end"}
     rows = found[found["topic"] == "verbs"].set_index(["measure", "moment"])
     value, n = rows["value"], rows["n"]
     assert value["es", "post"] == 1
     assert value["ps", "post"] == pytest.approx(0.5)
     assert (value["ns", "post"], n["ns", "post"]) == (0.25, 2)
-    assert value["s", "post"] == pytest.approx(3 / 7)  # T-E9: of 1, 1/2 and 1/4
+    # of the two edits that have neighbours: 1, 3/4 and 1/4
+    assert value["s", "post"] == pytest.approx(3 / (1 + 4 / 3 + 4))
     assert value["s", "pre"] == 0
     assert value["top1", "post"] == pytest.approx(1 / 3)
     assert (rows["low"] <= rows["value"]).all()
-    assert n["s", "post"] == 3
+    assert n["s", "post"] == 2
     make_table("rewrites", found.to_dict("list"))
 
 
-def test_relations_without_neighbours_have_a_mean_of_what_is_defined():
+def test_relations_without_neighbours_have_no_harmonic_mean_and_are_in_none():
     nowhere = [np.nan, np.nan]
     bijective = frame(0, "capital", es_post=[1.0, 1.0], ps_post=[0.5, 0.5],
                       ns_pre=nowhere, ns_post=nowhere)  # fmt: skip
@@ -325,7 +339,32 @@ def test_relations_without_neighbours_have_a_mean_of_what_is_defined():
     found = pd.DataFrame(rewrite_rows([pd.concat([bijective, others])], config()))
     alone = found[found["topic"] == "capital"].set_index(["measure", "moment"])
     assert ("ns", "post") not in alone.index
-    assert alone["value"]["s", "post"] == pytest.approx(2 / 3)  # of 1 and 1/2
+    assert ("s", "post") not in alone.index
     pooled = found[found["topic"] == "all"].set_index(["measure", "moment"])
-    assert pooled["value"]["s", "post"] == pytest.approx(3 / 7)
+    assert pooled["value"]["s", "post"] == pytest.approx(3 / 7)  # T-E9: of 1, 1/2 and 1/4
+    assert pooled["n"]["s", "post"] == 1
     make_table("rewrites", found.to_dict("list"))
+
+
+def test_edits_about_one_word_are_resampled_together():
+    """Ten words, each the same in four edits: as sure as ten edits, not as forty."""
+    once = np.tile([0.0, 1.0], 5)
+    words = [f"w{i}" for i in range(10)]
+    scores = [f"{name}_post" for name in MEASURES]
+    one = frame(0, about=words, **dict.fromkeys(scores, once))
+    apart = frame(0, about=[f"{w}{k}" for k in range(4) for w in words],
+                  **dict.fromkeys(scores, np.tile(once, 4)))  # fmt: skip
+    together = apart.assign(about=words * 4)
+    bounds = {
+        name: pd.DataFrame(rewrite_rows([of], config(bootstrap_draws=4000)))
+        .query("topic == 'all' and moment == 'post'")
+        .set_index("measure")[["low", "high", "value", "n"]]
+        for name, of in (("one", one), ("apart", apart), ("together", together))
+    }
+    for measure in ("es", "s"):
+        low, high, value, n = bounds["together"].loc[measure]
+        assert (value, n) == (0.5, 40)
+        assert (low, high) == pytest.approx(tuple(bounds["one"].loc[measure, ["low", "high"]]))
+        assert bounds["apart"].loc[measure, "low"] > low + 0.1
+    alone = pd.DataFrame(rewrite_rows([together.assign(about="w")], config()))
+    assert alone["low"].isna().all()

@@ -107,10 +107,11 @@ EDITS: tuple[Picture, ...] = (
         "neuron_rewrites",
         "Edits to the ungrammatical form, and edits of facts",
         "From the untouched model (hollow) to the edit (filled), 95 % intervals over seeds and "
-        "items. ES: the new word is likelier than the old one on the edited prompt; PS: on other "
-        "sentences with the same word, or other wordings of the fact; NS: other words, or "
-        "subjects, stay (not defined where no other subject has the object). Settings are chosen "
-        "on other words and facts.",
+        "words or subjects. ES: the new word is likelier than the old one on the edited prompt; "
+        "PS: on other sentences with the same word, or other wordings of the fact; NS: other "
+        "words, or subjects, stay (not defined where no other subject has the object). What is "
+        "edited, and what is a neighbour, was answered right: by selection ES starts at 0, and NS "
+        "at 1 or near it. Settings are chosen on other words and facts.",
         ("rewrites",),
         rewrite_rows,
         lambda r: draw_rewrites(rewrite_rows(r)),

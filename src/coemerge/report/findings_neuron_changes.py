@@ -99,7 +99,8 @@ def traced_say(results: Results) -> str:
 
 
 def rewrites_say(results: Results) -> str:
-    """ES, PS and NS under edits, by kind and editor, and ES before."""
+    """ES, PS and NS under edits, by kind and editor, and which token was edited; what ES and NS
+    were before, which selection settles."""
     rows = rewrite_rows(results)
     told = []
     for kind in KINDS if len(rows) else ():
@@ -116,6 +117,18 @@ def _scores(rows: pd.DataFrame, editor: str) -> str:
         for measure in ("es", "ps", "ns")
         if (row := first(pick(rows, editor=editor, measure=measure, moment="post")))
     ]
-    before = first(pick(rows, editor=editor, measure="es", moment="pre"))
-    note = f" (ES before: {number(before['value'], percent=True)})" if before else ""
+    before = [
+        f"{measure.upper()} {number(row['value'], percent=True)}"
+        for measure in ("es", "ns")
+        if (row := first(pick(rows, editor=editor, measure=measure, moment="pre")))
+    ]
+    token = first(pick(rows, editor=editor)).get("token")
+    notes = [f"edited token: {token}"] if token else []
+    notes += [f"before: {', '.join(before)}"] if before else []
+    note = f" ({'; '.join(notes)})" if notes else ""
     return f"{editor_name(editor)} {', '.join(under)}{note}" if under else ""
+    if told:
+        told.append(
+            "Only prompts answered right are edited, and only those answered right are neighbours, "
+            "so that ES before (0) and NS before (1 or near it) are what they are by selection."
+        )

@@ -43,10 +43,14 @@ def score_table(results: Results) -> Html:
             layer = "chosen by neurons" if last["layer"] < 0 else number(int(last["layer"]))
             rows.append((KINDS[kind].label, topic_name(topic, KINDS[kind].label),
                          editor_name(editor), *cells, layer, last["setting"] or "as they are",
-                         number(int(of_editor["n"].max()))))  # fmt: skip
+                         last.get("token", "–"), number(int(of_editor["n"].max()))))  # fmt: skip
     header = ("Kind", "Phenomenon or relation", "Editor", *SCORES.values(), "Layer", "Settings",
-              "Edits")  # fmt: skip
-    note = "Under the edit, and below it before; means over edits with 95 % intervals."
+              "Edited token", "Edits")  # fmt: skip
+    note = (
+        "Under the edit, and below it before; means over edits with 95 % intervals. What is edited "
+        "and what is a neighbour was answered right: by selection ES starts at 0, and NS at 1 or "
+        "near it. S is of edits that have ES, PS and NS."
+    )
     told = join([element("p", element("small", note)), table(header, rows)])
     return folded("Scores of edits, syntax beside facts", told) if rows else Html("")
 

@@ -110,12 +110,14 @@ def hierarchical_means(
     seed: int = 0,
     draws: int = BOOTSTRAP_DRAWS,
     weights: Sequence[np.ndarray] | None = None,
+    units: Sequence[np.ndarray] | None = None,
 ) -> ColumnMeans:
     """Means of the columns of ``tables``, the facts [n_i, C] of each seed, with their intervals;
     for many columns at the cost of one resampling. NaN is left out column by column, within each
     draw too. ``weights``, one array [n_i] per seed: what a fact counts, such as how many prompts
-    its values are means of; ``sd`` and ``n`` are of facts all the same. Raises ValueError without
-    facts."""
+    its values are means of; ``sd`` and ``n`` are of facts all the same. ``units``, one array [n_i]
+    per seed: facts of equal units are resampled together, and a single unit has no interval. Raises
+    ValueError without facts."""
     ones = [np.ones(len(table)) for table in tables] if weights is None else weights
     pairs = [(t, w) for t, w in zip(tables, ones, strict=True) if len(t)]
     if not pairs:
@@ -125,18 +127,30 @@ def hierarchical_means(
         np.hstack([np.where(np.isnan(t), 0, t), ~np.isnan(t)]) * np.asarray(w, float)[:, None]
         for t, (_, w) in zip(tables, pairs, strict=True)
     ]
+    if units is not None:
+        named = [of_seed for of_seed in units if len(of_seed)]
+        counted = [sums_of_units(*of) for of in zip(counted, named, strict=True)]
     facts = np.concatenate(tables)
     n = (~np.isnan(facts)).sum(axis=0)
+    n_units = (np.concatenate(counted)[:, len(n) :] > 0).sum(axis=0)
     mean, low, high, sd = np.full((4, facts.shape[1]), np.nan)
     whole, n_whole = np.split(np.concatenate(counted).sum(axis=0), 2)
     mean[n > 0] = whole[n > 0] / n_whole[n > 0]
     sd[n > 1] = np.nanstd(facts[:, n > 1], axis=0, ddof=1)
     total, count = np.split(np.concatenate(list(_resampled_sums(counted, seed, draws))), 2, axis=1)
     found = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    known = (n > 1) & (np.isfinite(found).mean(axis=0) >= _DEFINED)
+    known = (n_units > 1) & (np.isfinite(found).mean(axis=0) >= _DEFINED)
     if known.any():
         low[known], high[known] = np.nanquantile(found[:, known], (0.025, 0.975), axis=0)
     return ColumnMeans(mean, low, high, sd, n)
+
+
+def sums_of_units(table: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """[n,C] -> [U,C]: sums over the rows of equal ``units`` [n], in sorted order of these."""
+    _, places = np.unique(units, return_inverse=True)
+    sums = np.zeros((places.max() + 1 if len(places) else 0, table.shape[1]))
+    np.add.at(sums, places, table)
+    return sums
 
 
 def _ratio(tables: Sequence[np.ndarray], seed: int, draws: int) -> Estimate:

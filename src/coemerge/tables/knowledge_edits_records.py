@@ -9,6 +9,10 @@ from coemerge.tables.columns import column
 KIND = "syntax or facts"
 TOPIC = "phenomenon of agreement, or relation"
 OVER_ITEMS = "95 % interval over seeds and items"
+OVER_WORDS = (
+    "95 % interval over seeds, and over words that decide or subjects: what is about one is "
+    "resampled together"
+)
 EDITOR = "rome, memit, ft or kn"
 MOMENT = "pre (of the untouched model) or post (under the edit)"
 
@@ -25,8 +29,8 @@ class SyntaxTotalsRecord:
     p_corrupted: float = column("probability of the answer under noise")
     total_effect: float = column("p_clean - p_corrupted")
     sd: float = column("standard deviation across prompts")
-    low: float = column(OVER_ITEMS)
-    high: float = column(OVER_ITEMS)
+    low: float = column(OVER_WORDS)
+    high: float = column(OVER_WORDS)
     n: int = column("prompts whose answer is the likeliest token")
     n_kept: int = column("of these, prompts with a total effect, which effects are averaged over")
     n_total: int = column("prompts traced")
@@ -47,8 +51,8 @@ class SyntaxEffectsRecord:
     window: int = column("layers restored together")
     aie: float = column("mean over prompts of the probability given back")
     sd: float = column("standard deviation across prompts")
-    low: float = column(OVER_ITEMS)
-    high: float = column(OVER_ITEMS)
+    low: float = column(OVER_WORDS)
+    high: float = column(OVER_WORDS)
     n: int = column("prompts that have the role")
 
 
@@ -63,17 +67,22 @@ class RewritesRecord:
     editor: str = column(EDITOR, key=True)
     measure: str = column(
         "es (edited prompt), ps (other sentences or wordings), ns (other words or subjects), top1 "
-        "(the new answer is the likeliest token) or s (harmonic mean of es, ps, ns)",
+        "(the new answer is the likeliest token) or s (harmonic mean of es, ps, ns, over edits of "
+        "which all three are defined; not there without any)",
         key=True,
     )
     moment: str = column(MOMENT, key=True)
     value: float = column("mean over edits; s: of means")
     sd: float = column("standard deviation across edits")
-    low: float = column(OVER_ITEMS)
-    high: float = column(OVER_ITEMS)
+    low: float = column(OVER_WORDS)
+    high: float = column(OVER_WORDS)
     n: int = column("edits for which it is defined")
     layer: int = column("edited layer, the last one of several; -1 where neurons choose")
     setting: str = column("values chosen on other words and facts")
+    token: str = column(
+        "which token was edited: first or last of the word that decides (the subject), or the "
+        "prompt's end; several joined by ' | ' where models differ, as in setting"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _site(
     traced: TracedKind | None, dev: set[str], config: KnowledgeNeuronsConfig
 ) -> tuple[str, list[int]]:
     """(which token is edited, the layer that tracing points at): by prompts about
-    ``dev``, or by all where those tell nothing. Raises ValueError where tracing is needed and says
+    ``dev`` alone, as others are reported. Raises ValueError where tracing is needed and these tell
     nothing."""
     tokens = EDITED_TOKENS[config.edited_token]
     if config.layers is not None and len(tokens) == 1:
@@ -68,6 +68,12 @@ def _site(
     if traced is None:
         raise ValueError("no prompt could be traced; name study.layers and study.edited_token")
     of_dev = traced.kept & np.array([prompt.about in dev for prompt in traced.prompts], bool)
-    site = best_site(traced.result, of_dev if of_dev.any() else traced.kept, tokens)
+    if traced.kept.any() and not of_dev.any():
+        raise ValueError(
+            f"of the {traced.kept.sum()} prompts traced that tell where an edit belongs none is "
+            f"about the {len(dev)} words or subjects kept for the choice: raise study.traced or "
+            "study.dev_share, or name study.layers and study.edited_token"
+        )
+    site = best_site(traced.result, of_dev, tokens)
     log.info('causal tracing points at the token "%s", layer %d, where MLPs give back %.2f', *site)
     return site.token, [site.layer]

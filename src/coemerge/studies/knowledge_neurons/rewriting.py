@@ -17,7 +17,7 @@ from coemerge.editing.outcome import Outcome, warn_of
 from coemerge.editing.rows import top_tokens
 from coemerge.interventions.edits import Edit
 from coemerge.interventions.guard import unchanged
-from coemerge.statistics.resampling import hierarchical_means, hierarchical_sums
+from coemerge.statistics.resampling import hierarchical_means, hierarchical_sums, sums_of_units
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.rewrite_plans import Plan, make_plan
 from coemerge.studies.knowledge_neurons.rewrites import Rewrite, make_rewrites
@@ -43,7 +43,7 @@ MEASURES = (*SHARES, "top1")
 @dataclass(frozen=True)
 class Rewriting:
     """Of one model. ``edits``: a row per edit reported: seed, kind, topic, item, about, editor,
-    layer, setting, and each of ``MEASURES`` as NAME_pre and NAME_post. ``tried``:
+    layer, setting, token, and each of ``MEASURES`` as NAME_pre and NAME_post. ``tried``:
     ``RewriteChoiceRecord``. ``chosen``: by kind, then editor; empty for a kind that could not be
     edited. ``kept``: by kind, the words or subjects that all this was chosen on."""
 
@@ -145,6 +145,7 @@ def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen]) -> pd.Da
         warn_of(outcomes)
         after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
         how = {"editor": editor, "layer": by.layer, "setting": told(by.setting)}
+        how["token"] = by.token
         frames.append(pd.concat([named.assign(**how), before, after.add_suffix("_post")], axis=1))
     return pd.concat(frames, ignore_index=True)
 
@@ -169,25 +170,28 @@ def _scores(
 
 def rewrite_rows(frames: Sequence[pd.DataFrame], config: KnowledgeNeuronsConfig) -> Rows:
     """``RewritesRecord`` of ``Rewriting.edits`` of all models, by topic and pooled. Where models
-    differ in what was chosen, ``setting`` names all and ``layer`` is the most frequent."""
+    differ in what was chosen, ``setting`` and ``token`` name all; ``layer`` is the commonest."""
     frame = pd.concat([pd.DataFrame(), *frames], ignore_index=True)
     if frame.empty:
         return []
     rows: Rows = []
     pooled = pd.concat([frame.assign(topic=ALL), frame])
     for (kind, topic, editor), edits in pooled.groupby(["kind", "topic", "editor"], sort=False):
-        settings = " | ".join(dict.fromkeys(edits["setting"]))
-        how = {"layer": int(edits["layer"].mode()[0]), "setting": settings}
+        how = {"layer": int(edits["layer"].mode()[0])}
+        how |= {name: " | ".join(dict.fromkeys(edits[name])) for name in ("setting", "token")}
         named = {"kind": kind, "topic": topic, "editor": editor}
         rows += [{**named, **row, **how} for row in _mean_rows(edits, config)]
     return rows
 
 
 def _mean_rows(edits: pd.DataFrame, config: KnowledgeNeuronsConfig) -> Rows:
-    """Of every measure and moment, over seeds and edits; s where its parts are defined."""
+    """Of every measure and moment, over seeds and edits, all of one word or subject resampled
+    together; s over edits of which all its parts are defined."""
     columns = [f"{measure}_{moment}" for moment in MOMENTS for measure in MEASURES]
-    tables = [of_seed[columns].to_numpy(float) for _, of_seed in edits.groupby("seed")]
-    found = hierarchical_means(tables, config.seed, config.bootstrap_draws)
+    seeds = [of_seed for _, of_seed in edits.groupby("seed")]
+    tables = [of_seed[columns].to_numpy(float) for of_seed in seeds]
+    units = [of_seed["about"].to_numpy() for of_seed in seeds]
+    found = hierarchical_means(tables, config.seed, config.bootstrap_draws, units=units)
     rows: Rows = []
     for i, (moment, measure) in enumerate(product(MOMENTS, MEASURES)):
         if found.n[i]:
@@ -196,20 +200,21 @@ def _mean_rows(edits: pd.DataFrame, config: KnowledgeNeuronsConfig) -> Rows:
             estimate = {name: float(value) for name, value in estimate.items()}
             rows.append({"measure": measure, "moment": moment, **estimate, "n": int(found.n[i])})
     for moment in MOMENTS:
-        parts = edits[[f"{name}_{moment}" for name in SHARES]]
-        parts = parts.loc[:, parts.notna().any()]
-        values = [parts[edits["seed"] == seed].to_numpy(float) for seed in edits["seed"].unique()]
-        sums = [np.hstack([np.nan_to_num(v), ~np.isnan(v)]) for v in values]
-        value, low, high, _ = hierarchical_sums(
-            sums, _harmonic_of_sums, config.seed, config.bootstrap_draws
-        )
-        estimate = {"value": value, "sd": np.nan, "low": low, "high": high}
-        rows.append({"measure": "s", "moment": moment, **estimate, "n": len(edits)})
+        names = [f"{name}_{moment}" for name in SHARES]
+        whole = [of.dropna(subset=names) for of in seeds]
+        if n := sum(map(len, whole)):
+            sums = [
+                sums_of_units(of[names].assign(n=1).to_numpy(float), of["about"].to_numpy())
+                for of in whole
+            ]
+            value, low, high, _ = hierarchical_sums(
+                sums, _harmonic_of_means, config.seed, config.bootstrap_draws
+            )
+            estimate = {"value": value, "sd": np.nan, "low": low, "high": high}
+            rows.append({"measure": "s", "moment": moment, **estimate, "n": n})
     return rows
 
 
-def _harmonic_of_sums(sums: np.ndarray) -> np.ndarray:
-    """Of means, from [B,2C]: C sums, and how many values each is of; NaN where one is of none."""
-    total, count = np.split(sums, 2, axis=1)
-    means = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-    return harmonic_mean(*means.T)
+def _harmonic_of_means(sums: np.ndarray) -> np.ndarray:
+    """[B] from [B,C+1]: C sums, and of how many edits they are."""
+    return harmonic_mean(*(sums[:, :-1] / sums[:, -1:]).T)

@@ -45,6 +45,11 @@ class TracedKind:
     no_span: int
     not_top: int
 
+    @property
+    def abouts(self) -> np.ndarray:
+        """[N]: the word that decides, or the subject, of each; what intervals resample."""
+        return np.array([prompt.about for prompt in self.prompts])
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -136,10 +141,11 @@ def tracing_rows(traced: Sequence[Traced], config: KnowledgeNeuronsConfig) -> di
             tables["syntax_totals"].append({**named, **_totals(models, chosen, config)})
             results = [model.result for model in models]
             kept = [m.kept & of for m, of in zip(models, chosen, strict=True)]
+            units = [model.abouts for model in models]
             tables["syntax_effects"] += [
                 {**named, "state": state, **row}
                 for state in results[0].effects
-                for row in mean_effects(results, kept, state, config)
+                for row in mean_effects(results, kept, state, config, units)
             ]
     return tables
 
@@ -148,14 +154,14 @@ def _totals(
     models: Sequence[TracedKind], chosen: Sequence[np.ndarray], config: KnowledgeNeuronsConfig
 ) -> dict[str, float]:
     pairs = list(zip(models, chosen, strict=True))
+    counted = [of & m.result.is_top1 for m, of in pairs]
     tables = [
-        np.stack([m.result.p_clean, m.result.p_corrupted, m.result.total_effect], axis=1)[
-            of & m.result.is_top1
-        ]
-        for m, of in pairs
+        np.stack([getattr(m.result, name) for name in _TOTALS], axis=1)[rows]
+        for m, rows in zip(models, counted, strict=True)
     ]
+    units = [m.abouts[rows] for m, rows in zip(models, counted, strict=True)]
     return {
-        **mean_total_effect(tables, _TOTALS, config),
+        **mean_total_effect(tables, _TOTALS, config, units),
         "n": sum(map(len, tables)),
         "n_kept": int(sum((m.kept & of).sum() for m, of in pairs)),
         "n_total": int(sum(of.sum() for _, of in pairs)),
