@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.app.refusals import CASES
+from tests.app.refusal_cases import CASES
+from tests.app.refusal_cases.case import BUILD
 from tests.conftest import ROOT
 
-ENOUGH = 40
+ENOUGH = 400
 SLOW = "took "  # seconds are for an idle machine; tests may share theirs
 
 
@@ -38,9 +39,7 @@ def test_nearly_all_are_refused_at_once_even_here(outcomes):
     assert len(slow) <= len(CASES) // 10, slow
 
 
-@pytest.mark.parametrize("name", [case.name for case in CASES])
-def test_nothing_but_the_message_is_printed(outcomes, name: str):
-    message = outcomes[name]["message"]
-
-    assert message.startswith("error: ")
-    assert len(message.splitlines()) <= 3
+def test_every_command_is_tried():
+    assert {case.script for case in CASES} == {"train.py", "analyze.py", BUILD}
+    named = {a for case in CASES for a in case.arguments if a.startswith("study=")}
+    assert named >= {f"study={path.stem}" for path in (ROOT / "conf" / "study").glob("*.yaml")}

@@ -21,7 +21,7 @@ def find_dataset(fingerprint: str, *directories: Path) -> Path | None:
 def check_replaceable(directory: str | Path) -> None:
     """Raises ValueError unless nothing but an older data set would be lost by building there."""
     path = Path(directory)
-    if not str(directory) or (path.exists() and not path.is_dir()):
+    if path.name in ("", "..") or (path.exists() and not path.is_dir()):
         raise ValueError(f"paths.data: {str(directory)!r} is no directory; name one to build in")
     if (path / MANIFEST).is_file():
         read_data_manifest(path)

@@ -11,6 +11,7 @@ from coemerge.prompts.tasks import Task
 SUBJECT, OBJECT = "[X]", "[Y]"
 PAIR = "pair"  # phrasings that serve all relations alike, see ``naming``
 _WITH_OBJECT = frozenset({"statement", "cloze", "claim", PAIR})
+_MOST = 10  # problems told at once
 _OPTIONAL = frozenset({"multihop"})
 PHRASINGS = ("statement", "cloze", "question", "choice", "negated", "claim", "multihop")
 
@@ -55,7 +56,7 @@ class TemplateBook:
 
 
 def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int) -> TemplateBook:
-    """Reads ``<directory>/<relation_id>.yaml``. Raises ValueError listing every faulty entry."""
+    """Reads ``<directory>/<relation_id>.yaml``. Raises ValueError listing faulty entries."""
     phrasings, problems = {}, []
     for relation_id in relation_ids:
         path = directory / f"{relation_id}.yaml"
@@ -72,7 +73,8 @@ def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int
         if not found:
             phrasings[relation_id] = {k: tuple(content[k]) for k in PHRASINGS if k in content}
     if problems:
-        raise ValueError("; ".join(problems))
+        more = f"; and {len(problems) - _MOST} more" * (len(problems) > _MOST)
+        raise ValueError("; ".join(problems[:_MOST]) + more)
     return TemplateBook(phrasings, n_held_out)
 
 

@@ -1,5 +1,6 @@
 """A small world of real facts, written by hand: one YAML file per relation, strictly checked."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,10 @@ class CuratedWorldConfig:
             raise ValueError(f"world.use: needs relations, each once, got {self.use}")
         if self.facts_per_relation is not None and self.facts_per_relation < 2:
             raise ValueError(f"world.facts_per_relation: {self.facts_per_relation} is below 2")
+        if odd := [name for name in self.use if not re.fullmatch(r"[\w-]+", name)]:
+            raise ValueError(
+                f"world.use: {odd} are no names of relations: letters, digits, _ and -"
+            )
         tables = {name: _read(Path(self.facts_dir) / f"{name}.yaml") for name in self.use}
         relations = {
             name: Relation(name, table["domain"], table["range"], label=name.replace("_", " "))
