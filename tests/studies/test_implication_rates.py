@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coemerge.statistics.intervals import wilson_mean
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, agreements
 from coemerge.studies.knowledge_neurons.checks import CHECKS, questions
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
@@ -131,13 +132,14 @@ def test_intervals_are_those_of_means_over_seeds_and_facts():
     found = rates(one, other)
     both = pd.concat([one, other])
     chosen = both[(both["editor"] == "rome") & (both["check"] == "inverse_new")]
+    chosen = chosen[chosen["edited"] == "capital"]  # each of another root
     expected = {r["moment"]: r for r in _melted(chosen)}
     for moment in ("pre", "post"):
-        got = row(found, moment=moment)
-        assert got["n"] == expected[moment]["n"] == 13 + 14
+        got = row(found, edited="capital", moment=moment)
+        assert got["n"] == expected[moment]["n"] == 8 + 8
         for name in ("value", "sd"):
             assert got[name] == pytest.approx(expected[moment][name])
-        for name in ("low", "high"):
+        for name in ("low", "high") if moment == "post" else ():  # all are 0 before
             assert got[name] == pytest.approx(expected[moment][name], abs=0.03)
 
 
@@ -150,3 +152,59 @@ def test_where_nobody_knows_what_was_shown_neither_stated_nor_not_stated_has_fac
     found = rates(frame().assign(stated="unknown"))
     assert row(found)["n"] == 13
     assert row(found, condition="stated")["n"] == row(found, condition="not_stated")["n"] == 0
+
+
+def test_a_fact_and_what_restates_it_are_resampled_as_one():
+    """With the roots of the other direction taken for others there are twice as many units."""
+    told = frame(withheld=())
+    share = told["fact_id"].str[-1].astype(int) % 2  # both directions of a root alike
+    told = told.assign(post=np.where(told["check"] == "inverse_new", share, told["post"]))
+    apart = told.assign(root=told["fact_id"])
+    one, other = (row(rates(of)) for of in (told, apart))
+    assert one["value"] == other["value"] == 0.5
+    assert one["n"] == other["n"] == 16
+    assert one["sd"] == other["sd"]
+    wide, narrow = (found["high"] - found["low"] for found in (one, other))
+    assert wide == pytest.approx(2**0.5 * narrow, rel=0.15)
+
+
+def test_where_all_are_0_or_1_the_interval_is_wilsons_over_roots():
+    found = rates(frame())
+    bound = wilson_mean(np.zeros(5), 0).high  # 5 cities; 5 capitals of the same roots
+    one = row(found, condition="stated_known")
+    assert (one["value"], one["n"]) == (1, 10)
+    assert [one["low"], one["high"]] == pytest.approx([1 - bound, 1])
+    none = row(found, condition="stated_known", editor="ft", check="inverse_swapped",
+               edited="capital", moment="difference")  # fmt: skip
+    assert none["value"] == 0
+    assert [none["low"], none["high"]] == pytest.approx([-bound, bound])
+    both = [row(found, condition="stated_known", edited="capital", check="inverse_new", moment=m)
+            for m in ("pre", "difference")]  # fmt: skip
+    assert [cell["value"] for cell in both] == [0, 1]
+    assert [both[0]["low"], both[0]["high"]] == pytest.approx([0, bound])
+    assert [both[1]["low"], both[1]["high"]] == pytest.approx([1 - 2 * bound, 1])
+
+
+def test_edits_that_took_are_those_of_each_editor():
+    told = frame()
+    failed = (told["editor"] == "ft") & told["fact_id"].isin(["capital-0", "capital-6"])
+    told.loc[failed & (told["check"] == "rewrite"), "post"] = 0.5
+    found = rates(told)
+    for editor, n in (("rome", 13), ("ft", 11)):
+        took = row(found, editor=editor, condition="took", check="rewrite")
+        assert took[["value", "n"]].tolist() == [1, n]
+        assert row(found, editor=editor, condition="took")["n"] == n
+    assert row(found, editor="ft", condition="took_stated_known")["n"] == 9
+    assert row(found, editor="ft", condition="took_known")["n"] == 9
+    assert row(found, editor="ft", condition="stated_known")["n"] == 10
+    assert row(found, condition="took_known_kept")["n"] == 0  # nothing else is said of them
+
+
+def test_edits_that_keep_what_else_is_said_are_told_apart():
+    told = frame()
+    first = told[told["check"] == "rewrite"].assign(check="unrelated_kept", expected="holds", pre=1)
+    first["post"] = (first["fact_id"] != "capital-0").astype(float)
+    found = rates(pd.concat([told, first], ignore_index=True))
+    assert row(found, condition="took_known_kept")["n"] == 9
+    kept = row(found, condition="took_stated_known", check="unrelated_kept")
+    assert kept[["value", "n", "expected"]].tolist() == [0.9, 10, "holds"]

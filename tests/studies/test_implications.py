@@ -16,7 +16,7 @@ from coemerge.editing.outcome import Outcome
 from coemerge.editing.requests import Request, edited_at
 from coemerge.interventions.edits import Edit
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, agreements, predictor
-from coemerge.studies.knowledge_neurons.checks import CHECKS, Questions, questions
+from coemerge.studies.knowledge_neurons.checks import CHECKS, Other, Questions, others, questions
 from coemerge.studies.knowledge_neurons.completions import examples
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.families import (
@@ -208,7 +208,7 @@ def test_a_table_rewired_in_both_directions_brings_all_that_is_implied():
     assert (rows["post"][rows["check"] == "inverse_swapped"] == 1).all()
     assert rows["known"].all()
     assert {f: set(rows["check"][rows["family"] == f]) for f in FAMILIES} == {
-        f: set(CHECKS[f]) for f in FAMILIES
+        f: {check for check in CHECKS[f] if not check.startswith("unrelated")} for f in FAMILIES
     }
 
 
@@ -234,6 +234,53 @@ def test_a_check_without_a_prompt_is_missing():
     rows = questions(plans, asked, set(asked)).rows
     assert rows["check"].tolist() == ["source_old", "rewrite", "inverse_old"]
     assert not rows["known"].any()
+
+
+def with_homes(of: pd.DataFrame, n: int = 3) -> pd.DataFrame:
+    """And where the first people live: the last two at the same place."""
+    homes = [
+        {**row, "fact_id": f"home-{i}", "relation": "home", "object": f"city {min(i, n - 2)}",
+         "root_id": f"home-{i}"}
+        for i, row in enumerate(of[of["relation"] == "occupation"].to_dict("records")[:n])
+    ]  # fmt: skip
+    return pd.concat([of, pd.DataFrame(homes)], ignore_index=True)
+
+
+def test_what_else_is_said_of_a_subject_is_of_other_roots_and_relations():
+    of = with_homes(facts(3, withheld=(), n_full=3))
+    plans = plan(facts(3, withheld=(), n_full=3))
+    found = {p.fact: told for p, told in zip(plans, others(plans, of), strict=True)}
+    assert found["capital-0"] == found["capital_of-1"] == []
+    assert found["occupation-0"] == found["field-0"] == [Other("home-0", "home-2")]
+    assert found["occupation-1"] == [Other("home-1", "home-0")]
+    (alone,) = others([p for p in plans if p.fact == "field-0"], of[of["fact_id"] != "home-2"])
+    assert alone == [Other("home-0", None)]
+
+
+def test_unrelated_facts_are_asked_where_they_were_right_before_and_averaged():
+    of = facts(3, withheld=())
+    plans = [p for p in plan(of) if p.edited == "occupation"]
+    asked = first_wordings(of)
+    homes = {
+        f"home-{i}": Wording([1, 90, 300 + i, 2], (2, 3), [600 + min(i, 1)], "", 0)
+        for i in range(3)
+    }
+    asked |= homes
+    beside = others(plans, with_homes(of))
+    found = questions(plans, asked, set(asked) - {"home-1"}, beside)
+    unrelated = found.rows[found.rows["check"].str.startswith("unrelated")]
+    told = list(zip(unrelated["fact_id"], unrelated["check"], strict=True))
+    assert told == [  # of 1 nothing was right, and 2 lives where 1 does, whose trade it takes
+        ("occupation-0", "unrelated_kept"),
+        ("occupation-0", "unrelated_donor"),
+        ("occupation-2", "unrelated_kept"),
+    ]
+    places = [found.row.index(i) for i in unrelated.index]
+    assert [found.asked[i] for i in places] == [
+        (homes["home-0"].ids, [600]), (homes["home-0"].ids, [601]), (homes["home-2"].ids, [601])
+    ]  # fmt: skip
+    two = Questions(found.rows[:2], [0, 0, 1], found.asked[:3], [0, 0, 1])
+    assert two.by_row(np.array([1.0, 0.0, 1.0])).tolist() == [0.5, 1.0]
 
 
 # --- edits of a model ---
@@ -358,6 +405,9 @@ def test_facts_of_subjects_that_settings_were_chosen_on_are_not_reported():
     told = implied(of, idle, FT, CONFIG, {kept}).rows
     left_out = set(everything["fact_id"]) - set(told["fact_id"])
     assert left_out == set(of.facts.loc[of.facts["subject"] == kept, "fact_id"])
+    inverse = str(of.facts.set_index("fact_id").loc[everything["fact_id"].iloc[0], "object"])
+    restated = implied(of, idle, FT, CONFIG, {inverse}).rows
+    assert set(restated["fact_id"]) == set(told["fact_id"])
 
 
 def test_facts_that_are_answered_wrong_are_not_edited_and_still_give_their_objects():

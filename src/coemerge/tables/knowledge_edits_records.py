@@ -113,7 +113,9 @@ class ImplicationsRecord:
     Edited: s -> t into s -> t', where (s', t') is another fact of the relation and condition.
     Checks: source_old (s -> t), rewrite (s -> t'); of symmetry inverse_new (t' -> s), inverse_old
     (t -> s), inverse_swapped (t -> s'), inverse_displaced (t' -> s'); of synonymy synonym_old and
-    synonym_new (s -> what restates t and t').
+    synonym_new (s -> what restates t and t'). Controls, where s has another relation, answered
+    right before: unrelated_kept (means over all such; s keeps its answers) and unrelated_donor (it
+    takes those of s' where they differ: the edit has made s into s').
     ``value``: share of the answer's tokens that greedy, teacher-forced predictions agree with."""
 
     table: ClassVar[str] = "implications"
@@ -122,6 +124,7 @@ class ImplicationsRecord:
     edited: str = column("relation of the edited fact", key=True)
     asked: str = column("relation that restates it", key=True)
     fact_id: str = column("edited fact", key=True)
+    root: str = column("unit of inference: smallest root_id of it and of what restates it")
     arm: str = column("its arm")
     stated: str = column("yes, no or unknown: training showed what restates the fact")
     known: bool = column("what restates the fact, and what restates (s', t'), is answered right")
@@ -129,7 +132,7 @@ class ImplicationsRecord:
     check: str = column("see above", key=True)
     expected: str = column(
         "what a consistent edit would bring: holds, falls, or open (inverse_swapped, which follows "
-        "only if subjects and objects are to stay in pairs)"
+        "only if subjects and objects are to stay in pairs; unrelated_donor)"
     )
     pre: float = column("token agreement, untouched model")
     post: float = column("token agreement, under the edit")
@@ -140,14 +143,18 @@ class ImplicationRatesRecord:
     """results/knowledge_neurons/implication_rates.parquet: means of ``implications`` over facts.
 
     A condition without facts has its row too, with n = 0 and NaN: an inverse that the corpus never
-    states is no failure of an edit."""
+    states is no failure of an edit. A fact and what restates it (``root``) are resampled as one;
+    where all values are 0, or all 1, the interval is Wilson's with as many units.
+    """
 
     table: ClassVar[str] = "implication_rates"
     family: str = column("symmetry or synonymy", key=True)
     edited: str = column("relation of the edited fact, or all", key=True)
     condition: str = column(
         "all, known, unknown, stated, not_stated, or stated_known, not_stated_known: what training "
-        "showed, and what the untouched model answered right",
+        "showed, and what the untouched model answered right; took, took_known, took_stated_known: "
+        "of these the edits of this editor whose rewrite is said (post = 1); took_known_kept: and "
+        "that keep all other facts of the subject",
         key=True,
     )
     arm: str = column("arm of the exposure plan, or all", key=True)

@@ -22,8 +22,8 @@ _PAIR = ["family", "edited", "asked"]
 @dataclass(frozen=True, slots=True)
 class Planned:
     """``fact`` s -> t is edited into s -> t', where ``donor`` is (s', t'). ``restated`` and
-    ``donor_restated``: facts of the relation ``asked`` that say the same as each. ``stated``: as in
-    ``ImplicationsRecord``."""
+    ``donor_restated``: facts of the relation ``asked`` that say the same as each. ``stated``,
+    ``root``: as in ``ImplicationsRecord``."""
 
     family: str
     edited: str
@@ -34,6 +34,7 @@ class Planned:
     donor: str
     restated: str
     donor_restated: str
+    root: str
 
 
 def restatements(facts: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +92,7 @@ def planned(
     pairs = _with_exposure(facts)
     taking_part = pairs["is_shown"] & pairs["fact"].isin(asked.keys())
     fits = _fitting(facts, asked)
+    roots = facts.set_index("fact_id")["root_id"].to_dict()
     found: list[Planned] = []
     for keys, group in pairs[taking_part].groupby(
         [*_PAIR, "arm", "stated"], sort=False, dropna=False
@@ -101,9 +103,8 @@ def planned(
             before = [*names[:place][::-1], *names[:place:-1]]
             donor = next((one for one in before if fits(*of, *one)), None)
             if of[0] in editable and donor is not None:
-                found.append(
-                    Planned(family, edited, other, arm, stated, of[0], donor[0], of[1], donor[1])
-                )
+                named = (of[0], donor[0], of[1], donor[1], min(roots[fact] for fact in of))
+                found.append(Planned(family, edited, other, arm, stated, *named))
     return found
 
 

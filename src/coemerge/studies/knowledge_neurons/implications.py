@@ -15,7 +15,7 @@ from coemerge.editing.outcome import warn_of
 from coemerge.editing.requests import Goal, Request, edited_at
 from coemerge.interventions.guard import unchanged
 from coemerge.studies.knowledge_neurons.agreement import UNTOUCHED, Predict, agreements, predictor
-from coemerge.studies.knowledge_neurons.checks import questions
+from coemerge.studies.knowledge_neurons.checks import others, questions
 from coemerge.studies.knowledge_neurons.completions import completions, examples
 from coemerge.studies.knowledge_neurons.config import KnowledgeNeuronsConfig
 from coemerge.studies.knowledge_neurons.families import Planned, planned, restatements
@@ -41,17 +41,17 @@ def implied(
     kept: Collection[str] = (),
 ) -> Implied:
     """Every fact that is restated by another one, was shown, and is answered right in the edited
-    wording (all tokens), edited by every editor of ``chosen``; facts of the subjects ``kept``, on
-    which settings were chosen, are left out. Empty for a world without such facts. The model is
-    left as found."""
+    wording (all tokens), edited by every editor of ``chosen``. Facts of the subjects ``kept``, on
+    which settings were chosen, are left out, and so is what restates them. Empty for a world
+    without such facts. The model is left as found."""
     prompts = _first_wordings(subject, config)
     with unchanged(subject.model):
         subject.model.eval()
         right = answered_right(prompts, predictor(subject.model))
         plans = planned(subject.facts, prompts, right & _wanted(subject.facts, kept, config))
-        asked = questions(plans, prompts, right)
+        asked = questions(plans, prompts, right, others(plans, subject.facts))
         untouched = np.full(len(asked.plan), UNTOUCHED)
-        before = agreements(asked.asked, untouched, predictor(subject.model))
+        before = asked.by_row(agreements(asked.asked, untouched, predictor(subject.model)))
     requests = [request_of(one, prompts) for one in plans]
     shown = examples(plans, right, config.examples) if plans else []
     rows, said = [], []
@@ -63,7 +63,7 @@ def implied(
         with unchanged(subject.model):
             subject.model.eval()
             predict = predictor(subject.model, edits)
-            after = agreements(asked.asked, np.array(asked.plan), predict)
+            after = asked.by_row(agreements(asked.asked, np.array(asked.plan), predict))
             texts = completions(
                 subject, [plans[i] for i in shown], prompts, [edits[i] for i in shown]
             )
@@ -75,18 +75,22 @@ def implied(
 
 
 def _first_wordings(subject: Subject, config: KnowledgeNeuronsConfig) -> dict[str, Wording]:
-    """By fact, of those that restate each other: the first prompt that training showed."""
+    """By fact, of the subjects of those that restate each other: the first prompt that training
+    showed."""
     if subject.facts.empty:
         return {}
-    concerned = set(restatements(subject.facts)["fact"])
+    restate = subject.facts["fact_id"].isin(restatements(subject.facts)["fact"])
+    about = set(subject.facts.loc[restate, "subject"])
+    concerned = set(subject.facts.loc[subject.facts["subject"].isin(about), "fact_id"])
     of_fact = wordings(subject.prompts, config.task, variant=0)
     return {fact: of[0] for fact, of in of_fact.items() if fact in concerned}
 
 
-def _wanted(
-    facts: pd.DataFrame, kept: Collection[str], config: KnowledgeNeuronsConfig
-) -> set[str]:
-    wanted = facts[~facts["subject"].isin(list(kept))]
+def _wanted(facts: pd.DataFrame, kept: Collection[str], config: KnowledgeNeuronsConfig) -> set[str]:
+    of_kept = facts.loc[facts["subject"].isin(list(kept)), "fact_id"]
+    pairs = restatements(facts)
+    restate = pairs.loc[pairs["restated"].isin(of_kept), "fact"]
+    wanted = facts[~facts["fact_id"].isin([*of_kept, *restate])]
     if config.arms is not None:
         wanted = wanted[wanted["arm"].isin(config.arms)]
     if config.facts is not None:

@@ -28,7 +28,10 @@ _CONDITIONS = {
     ALL: "all facts",
     "stated_known": "facts whose restatement training showed and the model knew",
     "not_stated": "facts whose restatement training never showed",
+    "took_stated_known": "facts whose restatement training showed and the model knew, edits that "
+    "take",
 }
+_SHORT = {"took_stated_known": "took"}
 _MOMENTS = {"post": "under the edit", "pre": "before it"}
 
 
@@ -101,13 +104,15 @@ def _implied(rates: Rows, config: KnowledgeNeuronsConfig, several: bool) -> Rows
     for family, (check, words) in _IMPLIED.items():
         own = [row for row in rates if (row["family"], row["edited"]) == (family, ALL)]
         arms = sorted({row["arm"] for row in own} - {ALL})
-        cells = [(name, ALL, name, facts) for name, facts in _CONDITIONS.items()]
+        cells = [(name, ALL, _SHORT.get(name, name), facts) for name, facts in _CONDITIONS.items()]
         cells += [(ALL, arm, arm, f"facts of arm {arm}") for arm in arms]
         asked = {f"{family}/": (check, words), f"rewrite/{family}/": ("rewrite", "edits take")}
         for editor in config.editors:
             of_editor = [row for row in own if row["editor"] == editor]
             for condition, arm, name, facts in cells:
                 for start, (asks, holds) in asked.items():
+                    if name == "took" and asks == "rewrite":  # 1 by selection
+                        continue
                     for moment, when in _MOMENTS.items():
                         of = {"condition": condition, "arm": arm, "check": asks}
                         found = find(of_editor, moment=moment, **of)
