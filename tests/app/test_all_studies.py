@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -17,10 +18,11 @@ from coemerge.app.all_studies import DONE, FAILED, SKIPPED, THERE, Outcome, summ
 from coemerge.app.analysis import Analysis, Series, one_study
 from coemerge.app.kept_results import origin, why_anew
 from coemerge.app.schema import register
-from coemerge.app.study_settings import CONFIGS
+from coemerge.app.study_settings import CONFIGS, check_settings
 from coemerge.app.supported import Run, choose, experiments
 from coemerge.files import write_json
 from coemerge.scoring.config import ScoreConfig
+from coemerge.statistics.resampling import hierarchical_rate
 from coemerge.tables.store import table_schema, write_table
 from tests.conftest import ROOT
 
@@ -135,11 +137,11 @@ def test_a_run_gets_the_studies_that_it_supports_in_order_and_reasons_for_the_ot
     told = capsys.readouterr().out
     assert list(given(ran)) == [
         "co_emergence", "task_localization", "query_localization", "entity_relation",
+        "knowledge_neurons",
     ]  # fmt: skip
     for line in ("[1/6] co_emergence: one", "[3/6] chain_of_thought: no run supports it"):
         assert line in told
     table = told[told.index("study ") :]
-    assert "one: shown no grammar, and no fact that restates another" in table
     assert "one was trained on no chain of thought" in " ".join(table.split())
     assert ran["page"].out == ran["co_emergence"].out
 
@@ -191,19 +193,17 @@ def test_runs_of_one_seed_or_asked_otherwise_are_no_seeds_of_one_experiment(make
 
 
 def test_an_analysis_of_some_of_the_seeds_does_not_take_the_name_of_all(make):
-    first, second = make("a0", 0), make("a1", 1)
-    analysis = analysis_of(first, second, make("a2", 2), name="mine")
-    (second.run / "tables" / "facts.parquet").unlink()
-    for of in (first, analysis.series[2]):
-        facts = pd.DataFrame({"fact_id": ["f0", "f1"], "root_id": ["f0", "f0"]})
-        facts.to_parquet(of.run / "tables" / "facts.parquet")
+    series = [make("a0", 0), make("a1", 1, pairs=True), make("a2", 2)]
+    analysis = analysis_of(*series, name="mine", knowledge_neurons={"pairs": "blimp"})
     groups = experiments([Run(of) for of in analysis.series])
 
     some, reasons = choose("knowledge_neurons", groups, analysis)
     every, none = choose("co_emergence", groups, analysis)
 
     assert some.out == analysis.analyses / "a0+a2"
-    assert reasons == ["a1: shown no grammar, and no fact that restates another"]
+    assert reasons == [
+        "a1: has minimal pairs of its own, so that those of study.pairs are not asked"
+    ]
     assert (every.out, none) == (analysis.analyses / "mine", [])
 
 
@@ -213,6 +213,7 @@ def test_an_analysis_of_some_of_the_seeds_does_not_take_the_name_of_all(make):
         ({"completion": 2}, "co_emergence", "asked in completion alone; it takes two"),
         ({"completion": 2, "mcqa": 1}, "task_localization",
          "fewer than two held-out wordings in mcqa"),
+        ({"mcqa": 2}, "knowledge_neurons", "not asked in completion, but in mcqa"),
         ({"mcqa": 2}, "query_localization", "not asked in completion, but in mcqa"),
         ({}, "entity_relation", "the data set that it was trained on is not there any more"),
     ],
@@ -224,13 +225,13 @@ def test_what_a_run_lacks_is_told(make, asked, study, reason):
 
 def test_what_a_study_refuses_is_told_and_the_next_one_runs(make, ran, capsys):
     def refuse(part: Analysis) -> None:
-        raise ValueError("one: 3 facts are known, the study takes 4 (study.min_facts)")
+        check_settings("co_emergence", {"min_fact": 3})
 
     ran["module"].co_emergence = refuse
     app.all_studies(analysis_of(make("one")))
 
     told = capsys.readouterr().out
-    assert "one: 3 facts are known, the study takes 4 (study.co_emergence.min_facts)" in told
+    assert "unknown key study.co_emergence.min_fact" in told
     assert "query_localization" in given(ran)
 
 
@@ -249,6 +250,29 @@ def test_a_study_that_breaks_does_not_take_the_others_with_it_but_is_no_success(
     assert "Traceback" in caplog.text
     assert "entity_relation" in given(ran)
     assert "page" in ran
+
+
+def _into_one(part: Analysis) -> None:
+    np.stack([np.ones(2), np.ones(3)])
+
+
+def _compiled(part: Analysis) -> None:
+    np.ones(2) + np.ones(3)
+
+
+def _from_our_lines(part: Analysis) -> None:
+    hierarchical_rate([np.ones(3)])  # sums along an axis that is not there
+
+
+@pytest.mark.parametrize("fault", [_into_one, _compiled, _from_our_lines])
+def test_a_value_error_that_no_check_raises_is_a_fault(make, ran, capsys, caplog, fault):
+    ran["module"].task_localization = fault
+    with pytest.raises(SystemExit):
+        app.all_studies(analysis_of(make("one")))
+
+    assert f"task_localization   {FAILED}" in capsys.readouterr().out
+    assert "Traceback" in caplog.text
+    assert "entity_relation" in given(ran)
 
 
 def test_runs_that_support_nothing_are_refused(make, ran):
@@ -286,10 +310,10 @@ def test_results_are_computed_again_where_what_they_are_made_of_is_another(make,
     summary = part.out / "results" / "chain_of_thought" / "summary.json"
     later = summary.stat().st_mtime + 10
     masks = write_json_at(part.out / "results/task_localization/summary.json", later)
-    assert why_anew(part, "chain_of_thought") == "runs or masks are newer"
+    assert why_anew(part, "chain_of_thought") == "runs, masks or files named are newer"
     masks.unlink()
     os.utime(part.out / "manifest.json", (later, later))
-    assert why_anew(part, "chain_of_thought") == "runs or masks are newer"
+    assert why_anew(part, "chain_of_thought") == "runs, masks or files named are newer"
     os.utime(summary, (later, later))
 
     other = Series("one", 0, [], ScoreConfig(base="first"), series.cache, series.run)
@@ -298,6 +322,28 @@ def test_results_are_computed_again_where_what_they_are_made_of_is_another(make,
     for code in ({**CLEAN, "git_commit": "other"}, {**CLEAN, "git_dirty": True}):
         monkeypatch.setattr(kept_results, "code_version", lambda root, code=code: code)
         assert "other code" in str(why_anew(part, "chain_of_thought"))
+
+
+def test_files_that_settings_name_count_as_what_results_are_made_of(make, monkeypatch, tmp_path):
+    monkeypatch.setattr(kept_results, "code_version", lambda root: CLEAN)
+    series, study = make("one"), "knowledge_neurons"
+    inner = tmp_path / "blimp" / "agreement" / "pairs.jsonl"
+    inner.parent.mkdir(parents=True)
+    text = tmp_path / "some.txt"
+    for path in (inner, text):
+        path.touch()
+    named = {"pairs": str(tmp_path / "blimp"), "text": str(text)}
+    part = one_study(analysis_of(series, knowledge_neurons=named), study, [series], None)
+    leave(part, study)
+    assert why_anew(part, study) is None
+
+    summary = part.out / "results" / study / "summary.json"
+    now = summary.stat().st_mtime
+    for path in (inner, inner.parent, text):
+        os.utime(path, (now + 10, now + 10))
+        assert why_anew(part, study) == "runs, masks or files named are newer"
+        os.utime(path, (now - 10, now - 10))
+        assert why_anew(part, study) is None
 
 
 def write_json_at(path: Path, time: float) -> Path:

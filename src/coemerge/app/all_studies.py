@@ -4,6 +4,7 @@ Of several experiments each study gets the runs that suit it best, the seeds of 
 What a study refuses is told, and the next one runs.
 """
 
+import dis
 import logging
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 
 from coemerge.app.analysis import Analysis
 from coemerge.app.kept_results import why_anew
@@ -22,6 +24,7 @@ from coemerge.app.supported import Run, choose, experiments
 log = logging.getLogger(__name__)
 DONE, THERE, SKIPPED, FAILED = "done", "there already", "skipped", "failed"
 _WIDTH = 100  # characters of a terminal
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -88,13 +91,27 @@ def _run(study: str, part: Analysis) -> Outcome:
     try:
         getattr(import_module(module), name)(part)
         status, note = DONE, f"computed again: {anew}" if anew else ""
-    except ValueError as error:
-        status, note = SKIPPED, str(error).replace("study.", f"study.{study}.")
-        log.warning("%s is skipped: %s", study, note)
     except Exception as error:
-        log.exception("%s broke", study)
-        status, note = FAILED, f"{type(error).__name__}: {error}"
+        if isinstance(error, ValueError) and _is_own_check(error.__traceback__):
+            status, note = SKIPPED, str(error).replace("study.", f"study.{study}.")
+            log.warning("%s is skipped: %s", study, note)
+        else:
+            log.exception("%s broke", study)
+            status, note = FAILED, f"{type(error).__name__}: {error}"
     return Outcome(study, status, part, time.perf_counter() - started, note)
+
+
+def _is_own_check(raised: TracebackType | None) -> bool:
+    """Whether a line of this package says ``raise``; what arrays of the wrong shape raise, in
+    another package or in compiled code that one of our lines calls, is a fault."""
+    if raised is None:
+        return False
+    while raised.tb_next is not None:
+        raised = raised.tb_next
+    code = raised.tb_frame.f_code
+    if _PACKAGE not in Path(code.co_filename).parents:
+        return False
+    return dis.opname[code.co_code[raised.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _homes(outcomes: Sequence[Outcome], analysis: Analysis) -> list[Path]:

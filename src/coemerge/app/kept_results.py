@@ -13,6 +13,8 @@ from coemerge.app.study_settings import CONFIGS
 from coemerge.studies.chain_of_thought.config import MASKS
 from coemerge.tables.store import read_metadata
 
+NAMES_FILES = ("pairs", "text")  # settings whose value is a file or folder that a study reads
+
 
 def origin(analysis: Analysis) -> dict[str, Any]:
     """What results depend on besides the models; kept with the tables of a study."""
@@ -43,8 +45,15 @@ def why_anew(analysis: Analysis, study: str) -> str | None:
         return "other code, or code with uncommitted changes"
     written = (home / "summary.json").stat().st_mtime_ns
     if any(path.stat().st_mtime_ns > written for path in _inputs(analysis, study)):
-        return "runs or masks are newer"
+        return "runs, masks or files named are newer"
     return None
+
+
+def _named_files(settings: Any) -> list[Path]:
+    """What settings name, with all that a folder holds, and the folders, which change where a file
+    goes."""
+    named = [Path(str(path)) for key in NAMES_FILES if (path := getattr(settings, key, None))]
+    return [path for one in named for path in (one, *one.rglob("*"))]
 
 
 def _same_settings(study: str, kept: Any, now: dict[str, Any]) -> bool:
@@ -57,9 +66,11 @@ def _same_settings(study: str, kept: Any, now: dict[str, Any]) -> bool:
 
 
 def _inputs(analysis: Analysis, study: str) -> list[Path]:
-    """Files that are written anew where what a study reads is made anew."""
+    """Files that are written anew where what a study reads is made anew, and what its settings
+    name."""
     found = [run / MANIFEST for run in analysis.directories]
     if study == "chain_of_thought":
         homes = (*analysis.directories, analysis.out)
         found += [home / MASKS / "summary.json" for home in homes]
-    return [path for path in found if path.is_file()]
+    found += _named_files(CONFIGS[study](**analysis.settings))
+    return [path for path in found if path.exists()]

@@ -136,10 +136,9 @@ def lacks(study: str, run: Run, config: Any, out: Path) -> str:
         if few := [task for task in tasks if asked[task] < 2]:
             return f"fewer than two held-out wordings in {', '.join(few)}"
     task = getattr(config, "task", None)
-    if study == "knowledge_neurons":
-        if not run.has_pairs and not run.restates:
-            return "shown no grammar, and no fact that restates another"
-    elif task is not None and task not in asked:
+    if getattr(config, "pairs", None) is not None and run.has_pairs:
+        return "has minimal pairs of its own, so that those of study.pairs are not asked"
+    if task is not None and task not in asked:
         return f"not asked in {task}, but in {', '.join(asked)}"
     try:
         if check := needs_of_run(study):
