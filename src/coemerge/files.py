@@ -25,11 +25,20 @@ def writing(path: Path, *failures: type[Exception]) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, (OSError, *failures)) or _is_elsewhere(error, path):
             raise
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise WriteError(
-            f"{path} could not be written: {reason} (is the disk full, or not yours to write to?); "
+            f"{path} could not be written: {_reason(error)} (is the disk full?); "
             "nothing that was there before is lost"
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What the system said, which a library may have wrapped in words of its own."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 def _is_elsewhere(error: Exception, path: Path) -> bool:

@@ -176,6 +176,8 @@ def open_run(settings: Settings) -> Iterator[OpenRun]:
         action = decide(directory, fingerprint, config.resume, config.overwrite)
         if action == "start":
             clear_run(directory)
+        if action == "done":
+            check_tables(directory)  # they are to be printed
         try:
             yield OpenRun(name, directory, action)
         except (KeyboardInterrupt, SystemExit):

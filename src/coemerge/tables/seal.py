@@ -42,7 +42,8 @@ def unsealed(path: Path) -> bytes:
 
 
 _REMEDY = (
-    "a disk or a copy may have damaged it: take it from a backup, or remove it and make it again"
+    "a disk or a copy may have damaged it: take it from a backup, or remove it and make it again "
+    "(results by analyze.py; tables of a run by train.py overwrite=true)"
 )
 
 
