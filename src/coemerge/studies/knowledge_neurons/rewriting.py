@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -177,7 +178,7 @@ def rewrite_rows(frames: Sequence[pd.DataFrame], config: KnowledgeNeuronsConfig)
     rows: Rows = []
     pooled = pd.concat([frame.assign(topic=ALL), frame])
     for (kind, topic, editor), edits in pooled.groupby(["kind", "topic", "editor"], sort=False):
-        how = {"layer": int(edits["layer"].mode()[0])}
+        how: dict[str, Any] = {"layer": int(edits["layer"].mode()[0])}
         how |= {name: " | ".join(dict.fromkeys(edits[name])) for name in ("setting", "token")}
         named = {"kind": kind, "topic": topic, "editor": editor}
         rows += [{**named, **row, **how} for row in _mean_rows(edits, config)]
