@@ -27,7 +27,12 @@ from coemerge.report.findings_implications import (
     main_condition,
 )
 from coemerge.report.findings_neuron_changes import moved_words, rewrites_say, traced_say
-from coemerge.report.findings_neurons import neuron_finding, skills_say
+from coemerge.report.findings_neurons import (
+    answers_say,
+    neuron_controls,
+    neuron_finding,
+    skills_say,
+)
 from coemerge.report.markup import number
 from coemerge.report.neuron_rows import (
     answer_rows,
@@ -166,15 +171,17 @@ def test_figures_say_their_numbers_with_intervals(section: str):
     assert "neurons of a class: syntax 0.30 (0.30 to 0.31, 8 sets), facts 0.40" in section
     assert (
         "Syntax, suppressed (× 0): errors 8.0 % before, 12.0 % after, +4.0 points [+3.0, +5.0] "
-        "(another group's neurons +1.2 points; random neurons +0.1 points); the right answer's "
+        "(another group's neurons +1.2 points; random neurons +0.1 points; own beyond another's "
+        "+2.8 points); they rise in 8 of 8 classes, 8 with an interval above 0; the right answer's "
         "probability moves by −20.0 points [−21.0, −19.0] (n = 800 prompts)."
     ) in section
     assert (
         "neurons of plural suppressed (× 0): neutral 0 up, 0 down of 6, plural 0 up, 4 down of 4"
     ) in section
     assert (
-        "Errors under suppressed neurons of one item: syntax +2.0 points [+1.0, +3.0] (n = 800), "
-        "facts +3.0 points"
+        "Errors under suppressed neurons of one item: syntax +2.0 points [+1.0, +3.0] (another "
+        "word's neurons +0.6 points; random neurons +0.0 points; own beyond another's +1.4 "
+        "points) (n = 800 prompts); facts +3.0 points"
     ) in section
     assert "co-occurrence, beside agreement +0.05 [−0.05, +0.15] (interval includes 0)" in section
     assert "noise takes 50.0 % [45.0, 55.0], highest effects before the last token" in section
@@ -200,10 +207,46 @@ def test_verdicts_follow_from_intervals():
     )
     assert "implied: ROME 5.9 % [2.9, 8.9]" in told
     assert "failure says nothing about editing" in told
+
+
+def test_the_headline_names_what_an_error_is_of_each_kind():
     assert plain_text(neuron_finding(FOUND)).startswith(
-        "Knowledge neurons of a class, suppressed: +4.0 points [+3.0, +5.0] of errors in syntax; "
-        "+6.0 points [+5.0, +7.0] of errors in facts."
+        "Knowledge neurons of a class, suppressed: errors in syntax (the bad word of a pair "
+        "likelier than the good one) +4.0 points [+3.0, +5.0]; errors in facts (the answer not the "
+        "likeliest of all tokens) +6.0 points [+5.0, +7.0]. Errors are counted in two ways: the "
+        "two numbers do not compare."
     )
+
+
+def test_neurons_of_other_items_that_do_as_much_are_told():
+    """Made-up ones do a third."""
+    assert "do as much" not in answers_say(FOUND)
+    told = " ".join(neuron_controls(FOUND))
+    assert "errors in facts (prompts of one fact), another fact's neurons suppressed: +0.9" in told
+
+    rows = MADE_UP["categorical"].copy()
+    cell = (rows["level"] == "item") & (rows["measure"] == "error") & (rows["kind"] == "facts")
+    rows.loc[cell & (rows["control"] == "mismatched"), ["difference", "low", "high"]] = [
+        0.028,
+        0.01,
+        0.04,
+    ]
+    alike = answers_say(results({"categorical": rows}))
+    assert (
+        "facts +3.0 points [+2.0, +4.0] (another fact's neurons +2.8 points; random neurons +0.1 "
+        "points; own beyond another's +0.2 points), another fact's neurons do as much"
+    ) in alike
+    assert alike.count("do as much") == 1
+
+
+def test_errors_that_rise_are_counted_by_class():
+    rows = MADE_UP["categorical"].copy()
+    rows.loc[rows["topic"] == "capital", ["difference", "low", "high"]] = [-0.01, -0.02, 0.0]
+    rows.loc[rows["topic"] == "field", "low"] = -0.01
+    told = answers_say(results({"categorical": rows}))
+
+    assert "they rise in 2 of 3 relations, 1 with an interval above 0; the right" in told
+    assert "they rise in 8 of 8 classes, 8 with an interval above 0; the right" in told
 
 
 @pytest.mark.parametrize(
@@ -394,7 +437,8 @@ def test_worlds_of_one_kind_get_a_page(tmp_path: Path, kind: str):
 
     assert "neuron_answers" in drawn(tmp_path)
     assert ("surface_fits" in drawn(tmp_path)) == (kind == "syntax")
-    assert f"of errors in {kind}." in page.text
+    assert f"suppressed: errors in {kind} (the " in page.text
+    assert "the two numbers do not compare" not in page.text
 
 
 @pytest.mark.usefixtures("sketched")
@@ -483,7 +527,8 @@ def test_words_stand_by_class_and_significant_ones_are_marked():
     assert labels == list(tokens_in_order(rows))
     assert labels[:5] == ["many", "several", "these", "those", "each"]
     assert [len(axes.texts) for axes in panels] == [8] * 4
-    assert panels[0].get_title() == "neurons of plural,\nsuppressed (× 0)\nn = 100 prompts"
+    title = "neurons of plural,\nsuppressed (× 0)\nn = 100\nwords that decide"
+    assert panels[0].get_title() == title
     bars = [bar.get_width() for bar in panels[0].patches[14:]]  # behind the random bands
     assert bars == pytest.approx([-3.0, -3.3, -3.6, -3.9, 1.5, 1.65, 1.8, 1.95, 0.2, 0.22, 0.24,
                                   0.26, 0.28, 0.3])  # fmt: skip
@@ -497,6 +542,23 @@ def test_a_word_is_marked_only_where_all_seeds_agree():
     assert moved_words(pd.concat([one, other]).query("group == 'plural' and change == 'enhanced'"))[
         1
     ] == ("plural", 0, 0, 4)
+
+
+@pytest.mark.parametrize(
+    "band", [{"random_low": -np.inf, "random_high": np.inf}, {"random_high": 9.9}, {}]
+)
+def test_a_word_is_marked_only_beyond_what_random_neurons_do(band: dict[str, float]):
+    rows = determiners(**band)
+    up = {"random_high": 9.9}.items() <= band.items()
+    marks = [0] * 4 if np.isinf(band.get("random_low", 0.0)) else [4] * 4 if up else [8] * 4
+    panels = draw_shifts(rows).axes
+
+    assert [len(axes.texts) for axes in panels] == marks
+    assert all(np.isfinite(axes.get_xlim()).all() for axes in panels)
+    own = rows.query("group == 'plural' and change == 'suppressed'")
+    told = {cls: (gained, lost) for cls, gained, lost, _ in moved_words(own)}
+    assert told["plural"] == ((0, 0) if marks[0] == 0 else (0, 4))
+    assert told["singular"] == ((4, 0) if marks[0] == 8 else (0, 0))
 
 
 def test_shifts_without_bounds_stay_in_the_panel():

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from coemerge.report.dumbbells import Mark, dumbbells
 from coemerge.report.neuron_rows import (
@@ -147,6 +148,7 @@ def draw_answers(rows: pd.DataFrame) -> Figure:
     panels[0, 0].set_yticks(range(len(labels)), labels)
     for axes, outcome in zip(panels[-1], outcomes, strict=True):
         percent_axis(axes, _AXES[outcome], "x")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     legend_beside(figure, panels.ravel(), "neurons changed")
     return figure
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
+from coemerge.report.findings_neuron_changes import moves
 from coemerge.report.neuron_rows import CHANGES, MODELS, OTHER_CLASS, TOKEN_CLASSES, topic_name
 from coemerge.report.plotting import error_lengths, legend_beside, plain_spines
 
@@ -34,7 +35,8 @@ def draw_shifts(rows: pd.DataFrame) -> Figure:
     for axes, (group, change) in zip(panels, cells, strict=True):
         own = rows[(rows["group"] == group) & (rows["change"] == change)]
         _bars(axes, own, list(tokens))
-        axes.set_title(f"neurons of {group},\n{CHANGES[change]}\nn = {_range(own['n'])} prompts")
+        n = _range(own["n"])
+        axes.set_title(f"neurons of {group},\n{CHANGES[change]}\nn = {n}\nwords that decide")
     panels[0].set_yticks(range(len(tokens)), list(tokens), fontsize=7.5)
     panels[0].set_ylim(len(tokens) - 0.5, -0.5)
     _scale(panels, float(rows["shift"].abs().max()))
@@ -71,15 +73,15 @@ def tokens_in_order(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _bars(axes: Axes, rows: pd.DataFrame, tokens: list[str]) -> None:
-    """Means over seeds, each seed a dot where there are several; what is significant in all seeds
-    is marked, and what random sets do is grey."""
-    means = rows.groupby(["token", "token_class"], sort=False).agg(
+    """Means over seeds, each seed a dot where there are several; what moves in all seeds
+    (``moves``) is marked, and what random sets do is grey."""
+    means = rows.assign(sure=moves(rows)).groupby(["token", "token_class"], sort=False).agg(
         shift=("shift", "mean"), low=("random_low", "mean"), high=("random_high", "mean"),
-        sure=("significant", "all"),
+        sure=("sure", "all"),
     ).reset_index()  # fmt: skip
     places = [tokens.index(token) for token in means["token"]]
-    width = means["high"] - means["low"]
-    axes.barh(places, width, left=means["low"], height=0.95, color=_BAND, zorder=1)
+    low, high = (means[name].clip(-_LIMIT, _LIMIT) for name in ("low", "high"))  # may be infinite
+    axes.barh(places, high - low, left=low, height=0.95, color=_BAND, zorder=1)
     axes.barh(places, means["shift"], height=0.62, color=[_colour(c) for c in means["token_class"]],
               zorder=2)  # fmt: skip
     if rows["seed"].nunique() > 1:

@@ -26,11 +26,12 @@ _SHIFT_CAPTION = (
     "Neurons found on prompts whose right word is of a class are changed at the last token of "
     "other prompts of this class. Bars: (p after − p before) / the smaller of both, of means over "
     "prompts, even between −1 and 1, by powers of ten beyond; means over seeds, dots single seeds. "
-    "Star: significant in every seed (paired t-test over prompts, Benjamini-Hochberg over all "
-    "words, sets and changes). Grey, the control: 95 % of what random neurons do, as many of each "
-    "layer. If neurons hold agreement, all words of a class move together and neutral ones stay; a "
-    f"large ratio of a word that is hardly ever likely says little. At most {MOST_TOKENS} words, "
-    "those of each class that move most."
+    "Star: in every seed significant (paired t-test over words that decide, prompts of each "
+    "averaged; Benjamini-Hochberg over all words, sets and changes) and outside the grey band. "
+    "Grey, the control: 95 % of what random neurons do, as many of each layer. If neurons hold "
+    "agreement, all words of a class move together and neutral ones stay; a large ratio of a word "
+    f"that is hardly ever likely says little. At most {MOST_TOKENS} words, those of each class "
+    "that move most."
 )
 
 ABILITIES: tuple[Picture, ...] = (
@@ -63,7 +64,9 @@ EFFECTS: tuple[Picture, ...] = (
         "neuron_answers",
         "What a class's neurons do to answers, and to their probability",
         "On prompts that neurons were not found in. Left: errors, which need the choice to flip, "
-        "from before (hollow) to after (filled); right: by how much the right answer's probability "
+        "from before (hollow) to after (filled). Of syntax: the bad word of a pair is likelier "
+        "than the good one; of facts: another token than the answer is the likeliest of all. The "
+        "two kinds do not compare in size. Right: by how much the right answer's probability "
         "moves. Bars: 95 % interval of the change, paired by prompt, over seeds and items. "
         "Controls: as much must not happen with another group's neurons, nor with random ones, as "
         "many of each layer.",

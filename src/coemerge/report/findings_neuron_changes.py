@@ -25,7 +25,7 @@ from coemerge.report.side_rows import editor_name
 
 
 def shifts_say(results: Results, topic: str) -> str:
-    """How many words of each class move significantly, and which way; all seeds agreeing."""
+    """How many words of each class move, and which way (see ``moves``); all seeds agreeing."""
     rows = pick(shift_rows(results), topic=topic)
     told = []
     for (group, name), own in rows.groupby(["group", "change"], sort=False):
@@ -34,13 +34,27 @@ def shifts_say(results: Results, topic: str) -> str:
             for cls, up, down, n in moved_words(own)
         ]
         told.append(f"neurons of {group} {CHANGES[str(name)]}: {', '.join(parts)}")
-    return f"Words that move significantly, {'; '.join(told)}." if told else ""
+    return (
+        f"Words that move significantly and beyond random neurons, {'; '.join(told)}."
+        if told
+        else ""
+    )
+
+
+def moves(rows: pd.DataFrame) -> pd.Series:
+    """Whether a shift is significant and outside what 95 % of random sets do; one without such a
+    band is not."""
+    outside = (rows["shift"] < rows["random_low"]) | (rows["shift"] > rows["random_high"])
+    return rows["significant"].astype(bool) & outside
 
 
 def moved_words(rows: pd.DataFrame) -> list[tuple[str, int, int, int]]:
-    """Class, words significantly up and down in every seed, and words; of one set of neurons."""
-    words = rows.groupby(["token_class", "token"]).agg(
-        sure=("significant", "all"), low=("shift", "min"), high=("shift", "max")
+    """Class, words that move (``moves``) up and down in every seed, and words; of one set of
+    neurons."""
+    words = (
+        rows.assign(sure=moves(rows))
+        .groupby(["token_class", "token"])
+        .agg(sure=("sure", "all"), low=("shift", "min"), high=("shift", "max"))
     )
     words["up"] = words["sure"] & (words["low"] > 0)
     words["down"] = words["sure"] & (words["high"] < 0)
@@ -108,6 +122,11 @@ def rewrites_say(results: Results) -> str:
         parts = [part for editor in editors_of(own) if (part := _scores(own, editor))]
         if parts:
             told.append(f"{KINDS[kind].label.capitalize()}: {'; '.join(parts)}.")
+    if told:
+        told.append(
+            "Only prompts answered right are edited, and only those answered right are neighbours, "
+            "so that ES before (0) and NS before (1 or near it) are what they are by selection."
+        )
     return " ".join(told)
 
 
@@ -127,8 +146,3 @@ def _scores(rows: pd.DataFrame, editor: str) -> str:
     notes += [f"before: {', '.join(before)}"] if before else []
     note = f" ({'; '.join(notes)})" if notes else ""
     return f"{editor_name(editor)} {', '.join(under)}{note}" if under else ""
-    if told:
-        told.append(
-            "Only prompts answered right are edited, and only those answered right are neighbours, "
-            "so that ES before (0) and NS before (1 or near it) are what they are by selection."
-        )

@@ -2,6 +2,7 @@
 answers, in sentences; numbers are those of the tables."""
 
 from collections.abc import Iterable
+from itertools import product
 
 import pandas as pd
 
@@ -29,20 +30,29 @@ _PUBLISHED = (
     "probabilities and seldom flip answers (no numbers at hand)."
 )
 _SIMILAR = ("similarity", "baseline")
+_ERRORS = {  # what counts as one
+    "syntax": "errors in syntax (the bad word of a pair likelier than the good one)",
+    "facts": "errors in facts (the answer not the likeliest of all tokens)",
+}
+_OF_ONE = {"syntax": "word", "facts": "fact"}  # a set of the item level
+_CLASSES = {"syntax": "classes", "facts": "relations"}
+_OWN, _MISMATCHED = "none", "mismatched"
 _LEVEL_OF_CHANCE = 0.5  # of minimal pairs
 
 
 def neuron_finding(results: Results) -> Html:
     """What a class's neurons do to answers, and how alike attributions are; empty without."""
     told = [
-        f"{moved(row)} of errors in {KINDS[kind].label}"
+        f"{_ERRORS[kind]} {moved(row)}"
         for kind in KINDS
         if (row := _effect(results, kind, "suppressed", "error"))
     ]
     if not told:
         return Html("")
+    unlike = " Errors are counted in two ways: the two numbers do not compare."
     return finding(
-        f"Knowledge neurons of a class, suppressed: {'; '.join(told)}.",
+        f"Knowledge neurons of a class, suppressed: {'; '.join(told)}."
+        + (unlike if len(told) > 1 else ""),
         *[_answers(results, kind, "suppressed") for kind in KINDS],
         _items(results),
         similarity_says(results, (CLASS,)),
@@ -121,34 +131,79 @@ def _answers(results: Results, kind: str, name: str) -> str:
     error, p = (_effect(results, kind, name, measure) for measure in ("error", "p"))
     if not error:
         return ""
-    controls = [
-        f"{words} {moved(row, bounds=False)}"
-        for control, words in CONTROLS.items()
-        if control != "none"
-        and (row := answer_row(results, kind, CLASS, name, measure="error", control=control))
-    ]
-    beside = f" ({'; '.join(controls)})" if controls else ""
     likely = f"; the right answer's probability moves by {moved(p)}" if p else ""
     return (
         f"{KINDS[kind].label.capitalize()}, {CHANGES[name]}: errors "
         f"{number(error['before'], percent=True)} before, {number(error['after'], percent=True)} "
-        f"after, {moved(error)}{beside}{likely} "
-        f"(n = {number(int(error['n']))} prompts)."
+        f"after, {moved(error)}{_beside(results, kind, CLASS, name)}"
+        f"{_rising(results, kind, name)}{likely} (n = {number(int(error['n']))} prompts)."
     )
+
+
+def _rising(results: Results, kind: str, name: str) -> str:
+    """In how many classes errors rise, and in how many surely."""
+    table = results.table("categorical")
+    rows = pick(table, kind=kind, level=CLASS, change=name, measure="error", control=_OWN)
+    if rows.empty:
+        return ""
+    rows = rows[(rows["topic"] != ALL) & (rows["group"] != ALL) & rows["difference"].notna()]
+    surely = sum(surely_above(row, 0) for row in rows.to_dict("records"))
+    up = int((rows["difference"] > 0).sum())
+    sure = f", {surely} with an interval above 0" if surely else ""
+    return f"; they rise in {up} of {len(rows)} {_CLASSES[kind]}{sure}" if len(rows) else ""
 
 
 def _items(results: Results) -> str:
     """Errors where neurons of single items are suppressed."""
     told = [
-        f"{KINDS[kind].label} {moved(row)} (n = {number(int(row['n']))})"
+        f"{KINDS[kind].label} {moved(row)}{_beside(results, kind, ITEM, 'suppressed')}"
+        f"{_as_much(results, kind)} (n = {number(int(row['n']))} prompts)"
         for kind in KINDS
         if (row := _effect(results, kind, "suppressed", "error", ITEM))
     ]
-    return f"Errors under suppressed neurons of one item: {', '.join(told)}." if told else ""
+    return f"Errors under suppressed neurons of one item: {'; '.join(told)}." if told else ""
 
 
-def _effect(results: Results, kind: str, name: str, measure: str, level: str = CLASS) -> Row:
-    return answer_row(results, kind, level, name, measure=measure, control="none")
+def _beside(results: Results, kind: str, level: str, name: str) -> str:
+    """`` (another group's neurons +1.0 points; random neurons +0.1 points; own beyond another's
+    +3.0 points)``. The last has no interval, as the table has none of it."""
+    own = _effect(results, kind, name, "error", level)
+    told = [
+        f"{_whose(control, level, kind)} {moved(row, bounds=False)}"
+        for control in CONTROLS
+        if control != _OWN and (row := _effect(results, kind, name, "error", level, control))
+    ]
+    other = _effect(results, kind, name, "error", level, _MISMATCHED)
+    if own and other:
+        beyond = {"value": float(own["value"]) - float(other["value"])}
+        told.append(f"own beyond another's {moved(beyond, bounds=False)}")
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _as_much(results: Results, kind: str) -> str:
+    """Where neurons of other items cost as much as an item's own, to within their interval."""
+    own, other = (
+        _effect(results, kind, "suppressed", "error", ITEM, control)
+        for control in (_OWN, _MISMATCHED)
+    )
+    if not own or not other or not surely_above(other, 0):
+        return ""
+    if not surely_above(own, float(other["value"])):
+        what = _OF_ONE[kind]
+        return f", another {what}'s neurons do as much: the effect is not of the {what} itself"
+    return ""
+
+
+def _whose(control: str, level: str, kind: str) -> str:
+    if (control, level) == (_MISMATCHED, ITEM):
+        return f"another {_OF_ONE[kind]}'s neurons"
+    return CONTROLS[control]
+
+
+def _effect(
+    results: Results, kind: str, name: str, measure: str, level: str = CLASS, control: str = _OWN
+) -> Row:
+    return answer_row(results, kind, level, name, measure=measure, control=control)
 
 
 def moved(row: Row, bounds: bool = True) -> str:
@@ -159,7 +214,7 @@ def moved(row: Row, bounds: bool = True) -> str:
 
 
 def neuron_controls(results: Results) -> list[str]:
-    """Beside P4-a: similarity and its baseline, and errors under controls."""
+    """Beside P4-a: similarity and its baseline, and errors under controls, of classes and items."""
     rows = group_rows(results)
     told = []
     for kind in KINDS if len(rows) else ():
@@ -168,10 +223,10 @@ def neuron_controls(results: Results) -> list[str]:
             similarity, baseline = (f"{own[name].median():.2f}" for name in _SIMILAR)
             told.append(f"R1² {similarity}, neurons permuted {baseline}: {KINDS[kind].label}, "
                         f"{LEVELS[CLASS]}, medians")  # fmt: skip
-    for kind in KINDS:
-        for control, words in CONTROLS.items():
-            of = {"measure": "error", "control": control}
-            row = answer_row(results, kind, CLASS, "suppressed", **of)
-            if row and control != "none":
-                told.append(f"errors in {KINDS[kind].label}, {words} suppressed: {moved(row)}")
+    for kind, level, control in product(KINDS, LEVELS, CONTROLS):
+        row = _effect(results, kind, "suppressed", "error", level, control)
+        if row and control != _OWN:
+            whose = _whose(control, level, kind)
+            of = f" (prompts of one {_OF_ONE[kind]})" if level == ITEM else ""
+            told.append(f"errors in {KINDS[kind].label}{of}, {whose} suppressed: {moved(row)}")
     return told

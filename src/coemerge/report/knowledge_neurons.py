@@ -42,11 +42,13 @@ _CAVEATS = (
     "across models of different size.",
     "The shift of a word divides by the smaller of two probabilities: of words that are hardly "
     "ever likely it is large for nothing. The public code tests shifts by an unpaired t-test "
-    "without correction; here the test is paired by prompt, and corrected (Benjamini-Hochberg).",
+    "without correction; here it is paired, over words that decide or facts with their prompts "
+    "averaged, and corrected (Benjamini-Hochberg).",
     "A pair is answered right by chance in half of the cases: a model knows agreement only where "
     "its accuracy lies well above 50 %, and groups that it does not know are not studied.",
-    "Errors and probabilities are of prompts that the neurons were not found in, of syntax also "
-    "of words and frames that training never showed.",
+    "Errors and probabilities are of prompts that the neurons were not found in, where there are "
+    "enough of words, frames and wordings that training never showed. Errors of syntax are judged "
+    "against one bad word, those of facts against all tokens: the two do not compare in size.",
     "A model trained in one direction does not know the inverse before any edit (reversal): what "
     "it then fails to answer under an edit says nothing about editing. Facts of the arms A6 and A7 "
     "may lack restatements of either kind, so that conditions go by what training showed and by "

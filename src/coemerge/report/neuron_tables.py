@@ -128,8 +128,9 @@ def shift_table(results: Results) -> Html:
     header = ("Kind", "Phenomenon or relation", "Neurons of", "Change", "Words of the class",
               "Words", "Significantly up", "Significantly down", "Median shift")  # fmt: skip
     note = (
-        "Significant: paired t-test over prompts, Benjamini-Hochberg over all words, sets and "
-        "changes of the kind, q < 0.05 in every seed."
+        "Significant: paired t-test over words that decide, or facts, prompts of each averaged; "
+        "Benjamini-Hochberg over all words, sets and changes of the kind, q < 0.05; and outside "
+        "of what 95 % of random sets do; in every seed."
     )
     told = join([element("p", element("small", note)), table(header, rows)])
     return folded("Words whose probability moves, by class", told) if rows else Html("")

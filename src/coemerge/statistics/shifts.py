@@ -25,10 +25,10 @@ def outer_quantiles(values: np.ndarray, low: float, high: float) -> tuple[np.nda
     quantile would lie between an infinite value and another, it is the outer of the two."""
     with np.errstate(invalid="ignore"):
         between = np.quantile(values, (low, high), axis=0)
-    outer = [
-        np.quantile(values, q, axis=0, method=method)
-        for q, method in ((low, "lower"), (high, "higher"))
-    ]
+    outer = (
+        np.quantile(values, low, axis=0, method="lower"),
+        np.quantile(values, high, axis=0, method="higher"),
+    )
     below, above = (np.where(np.isfinite(a), a, b) for a, b in zip(between, outer, strict=True))
     return below, above
 
