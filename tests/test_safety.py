@@ -4,7 +4,9 @@ One training with its study and report, everything switched on, in a process who
 they are asked. What other programs ask (W&B's own service) goes to a proxy that only listens.
 """
 
+import ast
 import os
+import pickle
 import socket
 import subprocess
 import sys
@@ -12,10 +14,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from coemerge.callbacks.resume import resume_path, whole_state
+from coemerge.localization.trained import TrainedMasks
 from tests.conftest import ROOT
 
 KEY = "5afe" * 10  # of the length that W&B's keys have
@@ -160,3 +167,88 @@ def test_wandbs_key_is_written_nowhere(run: Ended):
 )
 def test_the_guard_notices_who_asks(tmp_path: Path, asks: str):
     assert run_python(tmp_path, "-c", asks).asked
+
+
+# --- nothing is executed that was read ----------------------------------------------------------
+
+
+class Poison:
+    """Unpickled, it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_resume_state_that_holds_code_is_not_run(tmp_path: Path):
+    path = resume_path(tmp_path)
+    path.parent.mkdir()
+    for save in (torch.save, lambda poison, file: file.write_bytes(pickle.dumps(poison))):
+        save(Poison(tmp_path / "executed"), path)
+
+        assert whole_state(tmp_path) is None
+    assert not (tmp_path / "executed").exists()
+
+
+def test_masks_that_hold_code_are_not_run(tmp_path: Path):
+    path = tmp_path / "masks.npz"
+    with path.open("wb") as file:
+        np.savez(file, heads=np.array([Poison(tmp_path / "executed")], dtype=object))
+
+    with pytest.raises((ValueError, KeyError)):
+        TrainedMasks.load(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def named(call: ast.Call) -> str:
+    return ast.unparse(call.func)
+
+
+def arguments(call: ast.Call) -> dict[str | None, str]:
+    return {word.arg: ast.unparse(word.value) for word in call.keywords}
+
+
+@cache
+def calls() -> list[tuple[str, ast.Call]]:
+    files = [*(ROOT / "src").rglob("*.py"), ROOT / "train.py", ROOT / "analyze.py"]
+    return [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", node)
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+
+
+def test_no_code_of_ours_loads_what_could_run():
+    forbidden = {"eval", "exec", "os.system", "yaml.unsafe_load", "yaml.full_load", "pickle.load",
+                 "pickle.loads", "joblib.load", "torch.hub.load", "pd.read_pickle"}  # fmt: skip
+    wrong = []
+    for where, call in calls():
+        name, given = named(call), arguments(call)
+        if (
+            name in forbidden
+            or (name == "torch.load" and given.get("weights_only") != "True")
+            or (name == "yaml.load" and "_StrictLoader" not in ast.unparse(call))
+            or given.get("allow_pickle", "False") != "False"
+            or given.get("shell", "False") != "False"
+            or given.get("trust_remote_code", "False") != "False"
+        ):
+            wrong.append(f"{where}: {name}")
+
+    assert wrong == []
+
+
+def test_models_are_loaded_from_safetensors_alone():
+    loading = [
+        (where, arguments(call))
+        for where, call in calls()
+        if named(call).startswith("AutoModel") and named(call).endswith("from_pretrained")
+    ]
+
+    assert loading
+    for where, given in loading:
+        assert given.get("use_safetensors") == "True", where
+        assert given.get("trust_remote_code") == "False", where
+        assert given.get("local_files_only") == "True", where
