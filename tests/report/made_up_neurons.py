@@ -47,17 +47,22 @@ CHECKS = {  # expected, before any edit, and what part of an edit shows
         "inverse_old": ("falls", 0.9, -0.1),
         "inverse_swapped": ("open", 0.02, 0.01),
         "inverse_displaced": ("falls", 0.9, -0.2),
+        "unrelated_kept": ("holds", 1.0, -0.02),
+        "unrelated_donor": ("open", 0.0, 0.0),
     },
     "synonymy": {
         "source_old": ("falls", 1.0, -1.0),
         "rewrite": ("holds", 0.0, 1.0),
         "synonym_new": ("holds", 0.02, 0.4),
         "synonym_old": ("falls", 0.95, -0.4),
+        "unrelated_kept": ("holds", 1.0, -0.02),
+        "unrelated_donor": ("open", 0.0, 0.0),
     },
 }
 CONDITIONS = {  # facts
     "all": 40, "known": 20, "unknown": 20, "stated": 22, "not_stated": 18, "stated_known": 20,
-    "not_stated_known": 0,
+    "not_stated_known": 0, "took": 30, "took_known": 15, "took_stated_known": 15,
+    "took_known_kept": 12,
 }  # fmt: skip
 ARMS = {"symmetry": ("A0_full", "A6_one_direction"), "synonymy": ("A0_full", "A7_one_synonym")}
 LAYERS = range(8)

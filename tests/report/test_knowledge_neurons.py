@@ -267,10 +267,26 @@ def test_few_facts_or_wide_intervals_decide_nothing(changes: dict[str, float], w
 
 
 def test_edits_that_do_not_take_say_nothing_about_what_they_imply():
-    rates = MADE_UP["implication_rates"].query("editor == 'kn'")
+    rates = MADE_UP["implication_rates"].copy()
+    took = rates["condition"].str.startswith("took")
+    rates.loc[took, "n"] = 9
 
-    told = implication_finding(results({"implication_rates": rates}))
-    assert "the inverse cannot be judged, as no edits take" in told
+    told = plain_text(implication_finding(results({"implication_rates": rates})))
+    assert "the inverse cannot be judged, as few edits take" in told
+    assert "Symmetry: edits that take, and of these what is implied: ROME 9 of 20, 5.9 %" in told
+
+
+def test_what_follows_from_edits_that_change_the_subject_is_said_to_do():
+    rates = MADE_UP["implication_rates"].copy()
+    new = (rates["check"] == "inverse_new") & (rates["moment"] == "post")
+    rates.loc[new, ["value", "low", "high"]] = 0.9, 0.8, 0.95
+    assert "though other facts" not in implication_finding(results({"implication_rates": rates}))
+    kept = (rates["check"] == "unrelated_kept") & (rates["moment"] == "post")
+    rates.loc[kept, ["value", "low", "high"]] = 0.3, 0.2, 0.4
+
+    told = plain_text(implication_finding(results({"implication_rates": rates})))
+    assert "the inverse mostly follows, though other facts of the subject change too" in told
+    assert "(before: 0.0 % by selection)" in told
 
 
 def without_facts(*conditions: str) -> pd.DataFrame:

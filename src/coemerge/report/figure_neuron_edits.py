@@ -30,6 +30,7 @@ _CHECK_MARKS = {
     "rewrite": Mark("the edit itself", "#0072B2", "o"),
     "implied": Mark("what it implies\n(should hold)", "#D55E00", "s"),
     "replaced": Mark("what it replaces\n(should fall)", "#7F7F7F", "^"),
+    "unrelated": Mark("other facts of the\nsubject (should stay)", "#009E73", "D"),
 }
 _QUESTIONS = {
     "symmetry": "symmetry: does the inverse follow?",
@@ -91,7 +92,8 @@ def draw_rewrites(rows: pd.DataFrame) -> Figure:
 
 def draw_implied(rows: pd.DataFrame) -> Figure:
     """A line of panels per family, a column per condition; in it a band per editor: the edit
-    itself, what has to follow and what has to go. A condition without facts is an empty panel."""
+    itself, what has to follow, what has to go and, where there are such, what has to stay. A
+    condition without facts is an empty panel."""
     families, conditions = families_of(rows), conditions_of(rows)
     editors = editors_of(rows)
     size = (3.0 + 2.7 * len(conditions), 0.8 + (1.2 + 0.62 * len(editors)) * len(families))
@@ -116,7 +118,8 @@ def draw_implied(rows: pd.DataFrame) -> Figure:
 
 def _implied(axes: Axes, rows: pd.DataFrame, family: str, editors: list[str]) -> int:
     """Draws it; returns the number of facts."""
-    series = {"rewrite": "rewrite", IMPLIED[family]: "implied", REPLACED[family]: "replaced"}
+    series = {"rewrite": "rewrite", IMPLIED[family]: "implied", REPLACED[family]: "replaced",
+              "unrelated_kept": "unrelated"}  # fmt: skip
     own = rows[rows["check"].isin(series) & rows["value"].notna() & (rows["n"] > 0)]
     frame = own.assign(group=own["editor"], series=own["check"].map(series))
     dumbbells(axes, frame, editors, _CHECK_MARKS)

@@ -52,6 +52,8 @@ CHECKS = {
     "inverse_displaced": "new object → its old subject",
     "synonym_new": "s → synonym of the new object",
     "synonym_old": "s → synonym of the old object",
+    "unrelated_kept": "other facts of s kept",
+    "unrelated_donor": "other facts of s → those of the new object's old subject",
 }
 EXPECTED = {"holds": "should hold", "falls": "should fall", "open": "open"}
 CONDITIONS = {
@@ -62,6 +64,10 @@ CONDITIONS = {
     "not_stated_known": "never shown, yet known",
     "known": "restatement answered right before",
     "unknown": "restatement not answered right",
+    "took": "edits that take",
+    "took_stated_known": "edits that take, restatement shown and known",
+    "took_known": "edits that take, restatement known",
+    "took_known_kept": "edits that take and keep other facts of s, restatement known",
 }
 _BY_EXPOSURE = (ALL, "stated_known", "not_stated")
 _BY_ANSWERS = (ALL, "known", "unknown")  # where nobody knows what training showed

@@ -133,8 +133,12 @@ def implication_tables(results: Results) -> Html:
         return Html("")
     note = (
         "Edit of s → old object into s → new object. A cell: token agreement under the edit, below "
-        "it that of the untouched model; means over facts with 95 % intervals. In brackets what a "
-        "consistent edit would bring. A condition without facts is no failure of an edit."
+        "it that of the untouched model; means over facts with 95 % intervals (a fact and "
+        "what restates it are one unit). In brackets what a consistent edit would bring. Edits are "
+        "of facts answered right: before, old objects are right and new ones wrong by selection, "
+        "and so is what restates them where it is known. Which edits take differs by editor. Other "
+        "facts of s tell what follows from a change of the subject as a whole. A condition without "
+        "facts is no failure of an edit."
     )
     return join([element("p", element("small", note)), *parts], "\n")
 
