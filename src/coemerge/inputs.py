@@ -5,6 +5,7 @@ elsewhere could hand over any file of this machine. Free of heavy imports.
 """
 
 import os
+import unicodedata
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ def read_yaml(path: Path) -> Any:
     line."""
     text = read_text(path)
     try:
-        return yaml.load(text, _StrictLoader)
+        content = yaml.load(text, _StrictLoader)
+        for word in _texts(content, set()):
+            word.encode()  # half a character of two, which YAML can spell, is no text
+        return content
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -56,6 +60,21 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _texts(value: Any, seen: set[int]) -> Iterator[str]:
+    """All texts in nested lists and mappings; what YAML refers to twice is looked at once."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)) and id(value) not in seen:
+        seen.add(id(value))
+        for inner in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _texts(inner, seen)
+
+
+def is_line(text: object) -> bool:
+    """Text without line breaks and other control characters."""
+    return isinstance(text, str) and not any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
 
 
 def is_archive(path: Path) -> bool:

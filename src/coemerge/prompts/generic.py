@@ -78,6 +78,7 @@ _NEGATED = (
 def phrasings_from(relation: Relation, wordings: Wordings) -> dict[str, tuple[str, ...]]:
     """Ten phrasings per key of a template file (``templates.PHRASINGS``, without multihop)."""
     label = relation.label or relation.relation_id.replace("_", " ")
+    label = label.replace(SUBJECT, "subject").replace(OBJECT, "object")  # slots are ours alone
     generic = f"The {label.removesuffix(' of')} of {SUBJECT} is {OBJECT}."
     ending = left_to_right(wordings)
     others = [s for s in wordings.statements if slot_problem("statement", s) is not None]

@@ -38,7 +38,7 @@ def load_naming(
 
 def _word_problems(path: Path, names: Mapping[str, object], none: object) -> list[str]:
     problems = []
-    taken = Counter([*names.values(), none])
+    taken = Counter(word for word in (*names.values(), none) if isinstance(word, str))
     for key, word in {**{f"names.{r}": name for r, name in names.items()}, "none": none}.items():
         if not isinstance(word, str) or len(word.split()) != 1:
             problems.append(f"{path}: {key}: needs one word, got {word!r}")

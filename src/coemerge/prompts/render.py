@@ -153,24 +153,23 @@ class Renderer:
 
     def _phrase(self, question: Question) -> tuple[str, Span]:
         fact, task = question.fact, question.task
-        text = self._book.phrasing(fact.relation_id, task, question.template_id)
+        text, shown = self._book.phrasing(fact.relation_id, task, question.template_id), ""
         if task.base == "completion":
             text = text[: text.index(OBJECT)].rstrip()
         elif task.base == "fitb":
-            text = text.replace(OBJECT, self._frames.blank)
+            shown = self._frames.blank
         elif task.shows_object:
             if question.claimed is None:
                 raise ValueError(f"{task.name} needs a claimed object")
-            text = text.replace(OBJECT, question.claimed)
-        start = text.index(SUBJECT)
-        return text.replace(SUBJECT, fact.subject), (start, start + len(fact.subject))
+            shown = question.claimed
+        return _filled(text, fact.subject, shown)
 
     def _restatement(self, question: Question) -> str:
         """The fact in the route's wording, blank filled in, as a sentence."""
         route = get_task(str(question.task.route))
         fact = question.fact
         text = self._book.phrasing(fact.relation_id, route, question.route_template_id)
-        text = text.replace(SUBJECT, fact.subject).replace(OBJECT, fact.object)
+        text, _ = _filled(text, fact.subject, fact.object)
         return f"{text} {fact.object}." if route.phrasing == "question" else text
 
     def _option_list(self, options: Sequence[str]) -> str:
@@ -178,6 +177,13 @@ class Renderer:
             f"{letter} {option}"
             for letter, option in zip(self._frames.letters, options, strict=False)
         )
+
+
+def _filled(text: str, subject: str, obj: str) -> tuple[str, Span]:
+    """A phrasing with its slots filled, and the span of the subject; names may hold slots, too."""
+    before, _, after = text.partition(SUBJECT)
+    before, after = before.replace(OBJECT, obj), after.replace(OBJECT, obj)
+    return before + subject + after, (len(before), len(before) + len(subject))
 
 
 def check_frames(frames: Frames) -> None:

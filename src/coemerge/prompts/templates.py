@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as shortened
 
-from coemerge.inputs import check_inside, read_yaml
+from coemerge.inputs import check_inside, is_line, read_yaml
 from coemerge.prompts.tasks import Task
 
 SUBJECT, OBJECT = "[X]", "[Y]"
@@ -95,7 +95,9 @@ def list_problems(path: Path, key: str, entries: object, n_held_out: int) -> lis
         return [f"{path}: {key!r} needs a list of more than {n_held_out} phrasings"]
     problems = []
     for number, entry in enumerate(entries, start=1):
-        problem = slot_problem(key, entry)
+        problem = slot_problem(key, entry) or (
+            None if is_line(entry) else "is not one line of text"
+        )
         if problem is None and entries.index(entry) + 1 < number:
             problem = f"repeats entry {entries.index(entry) + 1}"
         if problem:

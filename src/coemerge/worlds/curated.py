@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coemerge.inputs import check_inside, read_yaml
+from coemerge.inputs import check_inside, is_line, read_yaml
 from coemerge.worlds.facts import Fact, ListedFacts, Relation, World, check_world, fact_id
 
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict) or not isinstance(content.get(key), kind):
             raise ValueError(f"{path}: needs {key!r} ({kind.__name__})")
     for subject, obj in content["facts"].items():
-        if not isinstance(subject, str) or not isinstance(obj, str) or not subject or not obj:
+        if not (is_line(subject) and is_line(obj) and subject.strip() and obj.strip()):
             raise ValueError(f"{path}: facts: {subject!r}: {obj!r} are not both text; quote them")
     assert isinstance(content, dict)
     return content

@@ -155,7 +155,8 @@ def _problems(grammar: Grammar, file: GrammarFile) -> list[str]:
     unsound = [p for where, frame in frames if (p := _frame_problem(grammar, where, frame))]
     if problems or unsound:  # what follows takes sound frames for granted
         return problems + unsound
-    return [p for phenomenon in grammar.phenomena.values() for p in _unfit(grammar, phenomenon)]
+    others = [p for frame in grammar.others for p in _crowded(grammar, "others", frame)]
+    return others + [p for one in grammar.phenomena.values() for p in _unfit(grammar, one)]
 
 
 def _word_problems(grammar: Grammar, file: GrammarFile) -> list[str]:
@@ -198,11 +199,30 @@ def _unfit(grammar: Grammar, phenomenon: Phenomenon) -> list[str]:
         deciding = {slot for slot in before if grammar.classes[slot].feature}
         if deciding - {phenomenon.cue}:
             problems.append(f"{where}: {frame.text!r}: {sorted(deciding)} tell the target's form")
+        problems += _crowded(grammar, where, frame, phenomenon)
     if not problems:
         shown = {_prompt(frame, phenomenon) for frame in phenomenon.frames}
         told = [f.text for f in phenomenon.held_out if _prompt(f, phenomenon) in shown]
         if told:
             problems.append(f"{where}: held_out {told} begin as frames that training shows do")
+    return problems
+
+
+def _crowded(
+    grammar: Grammar, where: str, frame: Frame, phenomenon: Phenomenon | None = None
+) -> list[str]:
+    """Classes of which no row may be left when they are drawn: each row of another class that was
+    drawn before forbids one row in every ``every``."""
+    first = [phenomenon.target, phenomenon.cue] if phenomenon else []
+    order = list(dict.fromkeys([*first, *frame.slots]))
+    problems = []
+    for place, name in enumerate(order):
+        apart = [other for other in order[:place] if frozenset((name, other)) in grammar.apart]
+        if len(apart) >= min(grammar.every, len(grammar.classes[name].rows)):
+            problems.append(
+                f"{where}: {frame.text!r}: no row of {name} may be left beside {apart}; give it "
+                "more rows, or apart.every a larger number"
+            )
     return problems
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coemerge.inputs import read_yaml
+from coemerge.inputs import is_line, read_yaml
 
 _KEYS = ("opening", "number", "gender", "plain", "weights", "apart", "pairs", "phenomena", "others")
 Rows = tuple[tuple[str, ...], ...]
@@ -56,7 +56,7 @@ def read_grammar_file(path: Path) -> GrammarFile:
             name: entry.part("weights").numbers(name) for name in entry.part("weights", {}).content
         },
         every=apart.count("every", 2),
-        apart=tuple((a, b) for a, b in apart.rows("classes", 2)),
+        apart=tuple((a, b) for a, b in apart.rows("classes", 2, allow_none=True)),
         n_pairs=entry.count("pairs", 2),
         phenomena={
             name: _phenomenon(entry.part("phenomena").part(name))
@@ -78,7 +78,7 @@ class _Entry:
 
     def __init__(self, path: Path, where: str, content: Any) -> None:
         self._path, self._where = path, where
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not all(map(is_line, content)):
             self._refuse("", "keys and their values")
         self.content: dict[str, Any] = content
 
@@ -106,13 +106,15 @@ class _Entry:
         wanted = f"a whole number of {least} or more"
         return int(self._checked(key, wanted, lambda n: type(n) is int and n >= least))
 
-    def rows(self, key: str, size: int) -> Rows:
+    def rows(self, key: str, size: int, allow_none: bool = False) -> Rows:
         wanted = f"a list of lists of {size} texts (quote yes, no, on and off)"
         found = self._checked(
             key,
             wanted,
             lambda rows: (
-                isinstance(rows, list) and all(_is_texts(r) and len(r) == size for r in rows)
+                isinstance(rows, list)
+                and bool(rows or allow_none)
+                and all(_is_texts(r) and len(r) == size for r in rows)
             ),
         )
         return tuple(tuple(row) for row in found)
@@ -128,7 +130,7 @@ class _Entry:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return is_line(value) and bool(value.strip())
 
 
 def _is_texts(value: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import overload
 
 import numpy as np
 
-from coemerge.inputs import read_yaml
+from coemerge.inputs import is_line, read_yaml
 from coemerge.worlds.facts import Fact, FactColumns, Relation, World, check_world, fact_id
 from coemerge.worlds.names import invent_words
 
@@ -233,8 +233,8 @@ def _lexicon(path: Path) -> dict[str, list[str]]:
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected lists of words by name")
     for name, words in content.items():
-        if not isinstance(words, list) or not all(isinstance(w, str) and w.split() for w in words):
-            raise ValueError(f"{path}: {name}: needs a list of words (quote yes, no, on and off)")
+        if not isinstance(words, list) or not all(is_line(word) and word.split() for word in words):
+            raise ValueError(f"{path}: {name!r}: needs a list of words (quote yes, no, on and off)")
     return content
 
 
