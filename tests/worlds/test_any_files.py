@@ -19,7 +19,10 @@ from tests.properties import attempted, gone_wrong, often, put, values
 
 GRAMMAR: dict[str, Any] = {
     "opening": "Here,",
-    "number": {"noun": [["dog", "dogs"], ["cat", "cats"]], "verb": [["runs", "run"], ["sleeps", "sleep"]]},
+    "number": {
+        "noun": [["dog", "dogs"], ["cat", "cats"]],
+        "verb": [["runs", "run"], ["sleeps", "sleep"]],
+    },
     "gender": {"name": [["Tom", "Ann"]], "self": [["himself", "herself"]]},
     "plain": {"place": ["here", "there"]},
     "weights": {"noun": [1, 2]},
