@@ -57,7 +57,7 @@ class TrainerConfig:
 
 
 _LARGEST = 10**8  # of any count or factor: beyond it stands a slip of the finger
-_SIZES = r"(n|num)_\w+|\w+_(size|positions|embeddings)"  # keys of every architecture
+_SIZES = r"(n|num)_\w+|\w+_size|max_position_embeddings"  # keys of every architecture
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
 DEVICES = ("auto", "cpu", "cuda", "mps")

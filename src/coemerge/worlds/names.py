@@ -1,8 +1,12 @@
-"""Invented, pronounceable words: people, places, languages and firms that no corpus holds."""
+"""Invented, pronounceable words: people, places, languages and firms that no corpus holds; and
+lists of words that users bring."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
+
+from coemerge.inputs import is_line, read_yaml
 
 _ONSETS = "b br c d dr f fl g gr h j k l m n p pl pr r s sk st t tr v w z".split()
 _VOWELS = "a e i o u".split()
@@ -36,6 +40,17 @@ def invent_words(
         prefixes |= own_prefixes
         words.append(word.capitalize())
     return words
+
+
+def read_lexicon(path: Path) -> dict[str, list[str]]:
+    """Lists of words by name. Raises ValueError naming file and list."""
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected lists of words by name")
+    for name, words in content.items():
+        if not isinstance(words, list) or not all(is_line(word) and word.split() for word in words):
+            raise ValueError(f"{path}: {name!r}: needs a list of words (quote yes, no, on and off)")
+    return content
 
 
 def _syllable(rng: np.random.Generator) -> str:

@@ -13,9 +13,8 @@ from typing import overload
 
 import numpy as np
 
-from coemerge.inputs import is_line, read_yaml
 from coemerge.worlds.facts import Fact, FactColumns, Relation, World, check_world, fact_id
-from coemerge.worlds.names import invent_words
+from coemerge.worlds.names import invent_words, read_lexicon
 
 _MAX_NAME_POOL = 512
 _STRICT_CHECK_LIMIT = 100_000  # above, construction alone guarantees what check_world checks
@@ -207,7 +206,7 @@ class _FullNames(Sequence[str]):
 
 
 def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
-    lexicon = _lexicon(Path(config.lexicon_path))
+    lexicon = read_lexicon(Path(config.lexicon_path))
     taken = {word for words in lexicon.values() for word in words}
     entities: dict[str, Sequence[str]] = {}
     for name, spec in config.types.items():
@@ -226,16 +225,6 @@ def _entities(config: SyntheticWorldConfig) -> dict[str, Sequence[str]]:
         taken.update(invented)
         entities[name] = known + invented
     return entities
-
-
-def _lexicon(path: Path) -> dict[str, list[str]]:
-    content = read_yaml(path)
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected lists of words by name")
-    for name, words in content.items():
-        if not isinstance(words, list) or not all(is_line(word) and word.split() for word in words):
-            raise ValueError(f"{path}: {name!r}: needs a list of words (quote yes, no, on and off)")
-    return content
 
 
 def _check_config(config: SyntheticWorldConfig) -> None:
