@@ -209,8 +209,16 @@ def test_a_build_replaces_an_older_data_set(tmp_path, smoke_dataset, smoke_spec)
     directory = tmp_path / "data"
     directory.mkdir()
     (directory / "stray.txt").write_text("old")
+    (directory / "manifest.json").write_text('{"fingerprint": "old", "files": {}}')
     build_dataset(smoke_spec, directory, progress=False)
     assert contents(directory) == contents(smoke_dataset.directory)
+
+
+def test_a_folder_of_other_things_is_never_built_over(tmp_path, smoke_spec):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="no data set.*name another"):
+        build_dataset(smoke_spec, tmp_path, progress=False)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_small_answer_sets_are_refused_where_letters_are_asked(changed):
