@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from coemerge.app import training
 from coemerge.app.data import obtain_dataset
 from coemerge.app.settings import Settings
-from coemerge.corpus.background import read_texts
+from coemerge.corpus.own_texts import read_texts
 from coemerge.corpus.packing import ANSWER, START
 from coemerge.lm.checkpoints import weights_sha256
 from tests.bases import ARCHITECTURES, WITH_BOS, make_base

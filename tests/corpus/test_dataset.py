@@ -216,7 +216,7 @@ def test_a_build_replaces_an_older_data_set(tmp_path, smoke_dataset, smoke_spec)
 
 def test_a_folder_of_other_things_is_never_built_over(tmp_path, smoke_spec):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="no data set.*name another"):
+    with pytest.raises(ValueError, match=r"no data set.*name another"):
         build_dataset(smoke_spec, tmp_path, progress=False)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
