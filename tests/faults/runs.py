@@ -20,10 +20,12 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Workplace:
-    """A folder with an ``artifacts/`` of its own; ``data``: of another one, None to build it."""
+    """A folder with an ``artifacts/`` of its own; ``data``: of another one, None to build it;
+    ``studies``: whether a study and a page follow the training (half of the time)."""
 
     folder: Path
     data: Path | None = None
+    studies: bool = False
 
     @property
     def artifacts(self) -> Path:
@@ -43,7 +45,7 @@ class Workplace:
         """``train.py`` in the background."""
         data = self.data or self.folder / "none"
         where = (f"paths.artifacts={self.artifacts}", f"paths.data={data}")
-        arguments = (*SETTINGS, *where, *overrides)
+        arguments = (*SETTINGS, f"end.study={self.studies}", *where, *overrides)
         return Child(self.folder, "train.py", *arguments, stop=stop, file_limit=limit)
 
     def train(self, *overrides: str, stop: Place | None = None, limit: int | None = None) -> Ended:
@@ -65,11 +67,11 @@ class Workplace:
         """An analysis that was stopped; it has to leave what one that was not leaves."""
         ended = self.analyze(study)
         assert ended.code == 0, ended.output[-3000:]
-        assert_same_run(self.run, expected.run)
+        self.check(expected)
 
     def copy(self, folder: Path) -> "Workplace":
         """The run elsewhere, with the same data set."""
-        other = Workplace(folder, self.built)
+        other = Workplace(folder, self.built, studies=True)
         shutil.copytree(self.run, other.run, symlinks=True)
         return other
 
@@ -81,12 +83,16 @@ class Workplace:
         """To the end; it has to be the run that was never stopped."""
         ended = self.train("resume=true")
         assert ended.code == 0, ended.output[-3000:]
-        assert_same_run(self.run, expected.run)
+        self.check(expected)
+
+    def check(self, expected: "Workplace") -> None:
+        """That its run is the one that was never stopped."""
+        assert_same_run(self.run, expected.run, self.studies)
 
 
 def whole_run(folder: Path) -> tuple[Workplace, Ended]:
     """One that nothing happens to."""
-    place = Workplace(folder)
+    place = Workplace(folder, studies=True)
     ended = place.train()
     assert ended.code == 0, ended.output[-3000:]
     assert place.status() == "finished"

@@ -7,26 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.comparison import assert_same_run
 from tests.faults.processes import Place
 from tests.faults.runs import Workplace
 
 pytestmark = pytest.mark.slow
 
 
-def cut(path: Path) -> None:
+def cut_off(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def flip(path: Path) -> None:
+def flipped_bit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
 
 
-DAMAGES = {"cut off": cut, "flipped bit": flip}
+DAMAGES = (cut_off, flipped_bit)
 Damage = Callable[[Path], None]
-damaged = pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+damaged = pytest.mark.parametrize("damage", DAMAGES, ids=lambda d: d.__name__)
+
+
+def in_words(damage: Damage) -> str:
+    return damage.__name__.replace("_", " ")
+
+
 STUDY = "study=co_emergence"
 CHANGED = "is not as it was written|cannot be read"
 # what -> the first file that matches, what is called then, what the message says
@@ -60,7 +65,7 @@ REFUSED = {
 def test_what_is_damaged_is_refused_by_name(
     expected: Workplace, fault, tmp_path: Path, what: str, damage: Damage
 ):
-    fault(f"{damage.__name__}: {what}")
+    fault(f"{in_words(damage)}: {what}")
     pattern, called, message = REFUSED[what]
     there = expected.copy(tmp_path)
     if what == "weights":
@@ -82,7 +87,7 @@ def test_what_is_damaged_is_refused_by_name(
 def test_a_damaged_data_set_is_refused_by_name(
     expected: Workplace, fault, tmp_path: Path, name: str, damage: Damage
 ):
-    fault(f"{damage.__name__}: the data set")
+    fault(f"{in_words(damage)}: the data set")
     data = tmp_path / "data"
     shutil.copytree(expected.built, data)
     damage(data / name)
@@ -98,7 +103,7 @@ def test_a_damaged_data_set_is_refused_by_name(
 def test_a_damaged_resume_state_gives_way_to_an_older_one(
     expected: Workplace, fault, tmp_path: Path, damage: Damage, n_damaged: int
 ):
-    fault(f"{damage.__name__}: the resume state")
+    fault(f"{in_words(damage)}: the resume state")
     there = Workplace(tmp_path, expected.built)
     assert there.train(stop=Place(r"prompt_scores\.parts/step-00000034")).code == -9
     for name in ("last.ckpt", "before.ckpt")[:n_damaged]:
@@ -108,4 +113,4 @@ def test_a_damaged_resume_state_gives_way_to_an_older_one(
 
     assert ended.code == 0, ended.output[-3000:]
     assert ended.output.count("is damaged: going on from what was there before it") == n_damaged
-    assert_same_run(there.run, expected.run)
+    there.check(expected)

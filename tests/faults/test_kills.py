@@ -25,13 +25,14 @@ STEP = r"step-\d{8}"
 class Part:
     """A part of a run: from the ``nth`` time that a file matching ``begin`` is put into place (or,
     ``opened``, is opened), with ``nth`` drawn among ``times``, for as long as ``end`` took in the
-    whole run, or ``seconds``."""
+    whole run, or ``seconds``; ``studies``: of the study at the end."""
 
     begin: str
     end: str | None = None
     times: int = 1
     seconds: float = 0.0
     opened: bool = False
+    studies: bool = False
 
     def draw(self, rng: random.Random, whole: Ended) -> Place:
         span = whole.last(self.end) - whole.first(self.begin) if self.end else self.seconds
@@ -53,8 +54,9 @@ PARTS = {
     "putting the resume state into place": Part(r"resume/(last|before)\.ckpt", times=17),
     "joining tables": Part(r"tables/training\.parquet", r"acquisition\.parquet"),
     "the summary": Part(r"tables/acquisition\.parquet", r"summary\.json"),
-    "the study at the end": Part(r"results/scores/", r"report/index\.html"),
-    "the end of the study": Part(r"report/index\.html", r"at_the_end\.json"),
+    "the study at the end": Part(r"results/scores/", r"report/index\.html",
+                                 studies=True),
+    "the end of the study": Part(r"report/index\.html", r"at_the_end\.json", studies=True),
 }  # fmt: skip
 TIMES = {"training": 4, "a callback": 2, "checkpoint writing": 2, "the study at the end": 3}
 KILLS = [(part, k) for part in PARTS for k in range(TIMES.get(part, 1))]
@@ -67,7 +69,8 @@ def killed_and_resumed(
     builds = "building" in part.begin
     place = part.draw(rng, ended)
     for attempt in range(4):
-        there = Workplace(folder / str(attempt), None if builds else whole.built)
+        data = None if builds else whole.built
+        there = Workplace(folder / str(attempt), data, studies=part.studies)
         killed = there.train(stop=place)
         if killed.code:
             break

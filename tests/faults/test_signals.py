@@ -38,7 +38,8 @@ def test_a_run_that_is_told_to_stop_goes_on_later(
 ):
     fault(f"{'SIGTERM' if sent == TERM else 'Ctrl-C'} in {part}")
     pattern, delay, status = PLACES[part]
-    there = Workplace(tmp_path, None if status is None else expected.built)
+    data = None if status is None else expected.built
+    there = Workplace(tmp_path, data, studies="study" in part)
     place = Place(pattern, TIMES.get(part, 1), delay, sent=sent)
 
     ended = there.train(stop=place)

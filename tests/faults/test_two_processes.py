@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.comparison import assert_same_run
 from tests.faults.processes import Child, Ended
 from tests.faults.runs import Workplace
 
@@ -28,7 +27,7 @@ def test_a_run_that_is_going_on_is_left_alone(expected: Workplace, fault, tmp_pa
         check_refused(there.train(option), there)
 
     assert first.end().code == 0
-    assert_same_run(there.run, expected.run)
+    there.check(expected)
 
 
 def test_a_run_that_is_analysed_is_not_trained_anew(expected: Workplace, fault, tmp_path: Path):
