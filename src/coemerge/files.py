@@ -69,7 +69,8 @@ def replacing(path: Path, *failures: type[Exception]) -> Iterator[Path]:
 def remove_unfinished(directory: Path) -> None:
     """What killed processes were writing below a directory. Nobody may be writing there."""
     for path in directory.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,10 +11,12 @@ import pytest
 from coemerge.app.identity import run_fingerprint
 from coemerge.app.run_directory import (
     check_run,
+    clear_run,
     decide,
     locked,
     open_run,
     read_run_manifest,
+    reading,
     update_manifest,
 )
 from coemerge.app.settings import Settings
@@ -120,6 +122,54 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path):
 
     with locked(directory):  # a killed process leaves no lock behind
         pass
+
+
+def test_readers_share_a_run_and_keep_trainings_away(tmp_path: Path):
+    with reading([tmp_path]), reading([tmp_path]):
+        with pytest.raises(ValueError, match="another process"), locked(tmp_path):
+            pass
+        with pytest.raises(ValueError, match="another process"), locked(tmp_path):
+            pass
+
+    with locked(tmp_path), pytest.raises(ValueError, match="another process"), reading([tmp_path]):
+        pass
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_who_comes_alone(tmp_path: Path):
+    (tmp_path / "tables").mkdir()
+    for holds in (locked, lambda directory: reading([directory])):
+        left = tmp_path / "tables" / ".exposure.parquet.99.tmp"
+        left.touch()
+        with holds(tmp_path):
+            assert not left.exists()
+            left.touch()  # now somebody is at work
+            if holds is not locked:
+                with reading([tmp_path]):
+                    assert left.exists()
+
+
+def test_damaged_tables_are_told_before_anything_is_read(tmp_path: Path):
+    (tmp_path / "results" / "study").mkdir(parents=True)
+    (tmp_path / "results" / "study" / "pairs.parquet").write_bytes(b"PAR1 half")
+
+    damaged = pytest.raises(ValueError, match=r"study/pairs\.parquet cannot be read")
+    with damaged, reading([tmp_path]):
+        pass
+
+
+def test_the_manifest_goes_first_when_a_run_is_cleared(tmp_path: Path, monkeypatch):
+    """Killed while it is cleared, a finished run is not taken for one any more."""
+    directory = make_run(tmp_path / "mine", "finished")
+    (directory / "tables").mkdir()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("coemerge.app.run_directory.shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        clear_run(directory)
+
+    assert read_run_manifest(directory) is None
 
 
 def test_the_lock_is_released_after_an_error(tmp_path: Path):
