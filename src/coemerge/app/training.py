@@ -14,6 +14,7 @@ import torch
 import transformers
 import yaml
 from hydra.utils import get_object, instantiate
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from transformers import PreTrainedModel
 
@@ -131,9 +132,8 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         *instantiate_entries(entries, run=run),
         SaveResumeState(run, config.trainer.resume_every),
     ]
-    named = zip((c.state_key for c in callbacks), ("finite", *entries, "resume"), strict=True)
-    clock = CallbackClock(dict(named))
-    has_bar = any(isinstance(c, lightning.pytorch.callbacks.ProgressBar) for c in callbacks)
+    names = ("finite", *entries, "resume")
+    clock = CallbackClock(dict(zip((c.state_key for c in callbacks), names, strict=True)))
     loggers = instantiate_entries(
         config.logger or {},
         run_directory=run.directory,
@@ -156,7 +156,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         default_root_dir=run.directory,
         use_distributed_sampler=False,
         enable_checkpointing=False,
-        enable_progress_bar=has_bar,
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         enable_model_summary=False,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
