@@ -114,7 +114,6 @@ def choose_machine(settings: Settings, directory: Path) -> Execution:
 
 def assemble(settings: Settings, run: RunContext, execution: Execution) -> Training:
     """Model, data, callbacks, loggers and trainer."""
-    quiet_libraries()
     config, dataset = settings.config, run.dataset
     model = make_model(settings, dataset, execution)
     data = CorpusDataModule(
@@ -167,6 +166,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
 
 def make_model(settings: Settings, dataset: Dataset, execution: Execution) -> PreTrainedModel:
     """A fresh model, or the base that is continued."""
+    quiet_libraries()
     config = settings.config
     if settings.base is not None:
         return load_base(settings.base, config.model, execution.attention)
