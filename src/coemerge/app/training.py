@@ -126,11 +126,9 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
     )
     entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
     every = (config.trainer.log_every, config.trainer.resume_every)
-    callbacks = [
-        StopAtNonFinite(run, every, config.trainer.batch_rows),
-        *instantiate_entries(entries, run=run),
-        SaveResumeState(run, config.trainer.resume_every),
-    ]
+    finite = StopAtNonFinite(run, every, config.trainer.batch_rows)
+    saving = SaveResumeState(run, config.trainer.resume_every)
+    callbacks = [finite, *instantiate_entries(entries, run=run), saving]
     names = ("finite", *entries, "resume")
     clock = CallbackClock(dict(zip((c.state_key for c in callbacks), names, strict=True)))
     loggers = instantiate_entries(
