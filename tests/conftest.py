@@ -4,6 +4,7 @@ The fixtures are built once per session and must not be changed by a test.
 """
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["WANDB_MODE"] = "offline"
 os.environ["COEMERGE_ROOT"] = str(ROOT)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of jobs in the background; children too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest  # noqa: E402
 from hydra import compose, initialize_config_dir  # noqa: E402
