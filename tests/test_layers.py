@@ -15,11 +15,12 @@ SRC = ROOT / "src" / "coemerge"
 SCRIPTS = ("train.py", "analyze.py")
 
 _DATA_CHAIN = {"files", "inputs", "statistics", "tables", "worlds", "prompts", "corpus"}
-_METHODS = _DATA_CHAIN | {"interventions", "lm", "scoring", "localization", "editing", "studies"}
+_METHODS = _DATA_CHAIN | set("units interventions lm scoring localization editing studies".split())
 # What each package (or top-level module) of coemerge may import of the others.
 MAY_IMPORT: dict[str, set[str]] = {
     "files": set(),
     "inputs": set(),
+    "units": set(),
     "statistics": {"files"},
     "tables": {"files"},
     "worlds": {"files", "inputs", "statistics", "tables"},
@@ -29,8 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interventions": {"files", "statistics", "tables"},
     "lm": _DATA_CHAIN | {"interventions"},
     "scoring": _DATA_CHAIN | {"interventions"},
-    "localization": _DATA_CHAIN | {"interventions", "lm", "scoring"},
-    "editing": _DATA_CHAIN | {"interventions", "lm", "scoring"},
+    "localization": _DATA_CHAIN | {"units", "interventions", "lm", "scoring"},
+    "editing": _DATA_CHAIN | {"units", "interventions", "lm", "scoring"},
     "studies": _METHODS - {"studies"},
     "callbacks": _METHODS,
     "tracking": _METHODS,  # beside callbacks: neither knows the other

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from coemerge.localization.examples import Examples
 from coemerge.localization.masks import train_facts
 from coemerge.localization.objective import References
 from coemerge.localization.trained import TrainedMasks, concatenate
+from coemerge.units import share
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +42,40 @@ def train_masks(
     """The masks of all ``examples.facts`` and ``examples.tasks``, in the order of these.
 
     In eval mode, weights frozen meanwhile; the model is left as found. ``cache``: a
-    directory that keeps every chunk when it is done, under a key of weights, settings and prompts.
-    ``forbidden``: see ``train_facts``.
+    directory that keeps every chunk when it is done, under a key of weights, settings and prompts;
+    chunks are shared with other processes that train the same (``units``). ``forbidden``: see
+    ``train_facts``.
 
     A chunk that does not fit into memory is halved, and the log says so; raises what the device
     raised when one fact alone does not fit.
     """
     examples.config.check()
+    size = facts_per_chunk(model, examples)
+    chunks = [examples.facts[i : i + size] for i in range(0, len(examples.facts), size)]
     folder = None if cache is None else cache / training_key(model, examples, forbidden)
-    done = [] if folder is None else [TrainedMasks.load(p) for p in sorted(folder.glob("*.npz"))]
-    finished = {fact for part in done for fact in part.fact_id}
-    left = [fact for fact in examples.facts if fact not in finished]
+    paths = [] if folder is None else [folder / _file_of(chunk) for chunk in chunks]
+    done = {fact for path, of in zip(paths, chunks, strict=False) if path.is_file() for fact in of}
     steps = examples.config.steps
     with tqdm(
         total=len(examples.cells) * steps,
-        initial=sum(fact in finished for fact, _ in examples.cells) * steps,
+        initial=sum(fact in done for fact, _ in examples.cells) * steps,
         desc="training masks",
         unit="step",
         disable=not show_progress,
     ) as bar:
-        done += _train_left(model, examples, left, folder, forbidden, bar)
-    masks = concatenate(done)
+        training = _Training(model, examples, forbidden, bar, size)
+        if folder is None:
+            parts = [training.masks(chunk) for chunk in chunks]
+        else:
+            share(paths, lambda i: training.masks(chunks[i]).save(paths[i]))
+            parts = [TrainedMasks.load(path) for path in paths]
+    masks = concatenate(parts)
     position = {cell: i for i, cell in enumerate(masks.cells)}
     return masks.select([position[cell] for cell in examples.cells])
+
+
+def _file_of(chunk: Sequence[str]) -> str:
+    return f"{hashlib.sha256(repr(sorted(chunk)).encode()).hexdigest()[:16]}.npz"
 
 
 def training_key(model: nn.Module, examples: Examples, forbidden: TrainedMasks | None) -> str:
@@ -103,41 +116,49 @@ def _bytes_per_fact(model: nn.Module, examples: Examples) -> int:
     return 4 * masks_at_once * (max(own) * width + n_controls * n_vocab + 8 * n_gates)
 
 
-def _train_left(
-    model: nn.Module,
-    examples: Examples,
-    left: Sequence[str],
-    folder: Path | None,
-    forbidden: TrainedMasks | None,
-    bar: tqdm,
-) -> list[TrainedMasks]:
-    if not left:
-        return []
-    parts: list[TrainedMasks] = []
-    size = facts_per_chunk(model, examples)
-    device = next(model.parameters()).device
-    is_bfloat16 = examples.config.precision == "bfloat16"
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
-    with unchanged(model), fast_passes(model), precision:
-        model.eval().requires_grad_(False)
-        references = _references(model, examples)
-        while left:
-            chunk, before = left[:size], bar.n
-            try:
-                part = train_facts(model, examples, chunk, references, forbidden, bar)
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error) or len(chunk) == 1:
-                    raise
-                size = max(1, len(chunk) // 2)
-                log.warning("%d facts at once do not fit into memory: %d now", len(chunk), size)
-                bar.n = before
-                continue
-            if folder is not None:
-                name = hashlib.sha256(repr(sorted(chunk)).encode()).hexdigest()[:16]
-                part.save(folder / f"{name}.npz")
-            parts.append(part)
-            left = left[size:]
-    return parts
+@dataclass
+class _Training:
+    """What the chunks of one training have in common. ``most``: facts at once that fit memory, as
+    far as it was tried."""
+
+    model: nn.Module
+    examples: Examples
+    forbidden: TrainedMasks | None
+    bar: tqdm
+    most: int
+
+    @cached_property
+    def _references(self) -> References:
+        return _references(self.model, self.examples)
+
+    def masks(self, facts: Sequence[str]) -> TrainedMasks:
+        """Of all facts at once, or in as many parts as memory asks for."""
+        parts: list[TrainedMasks] = []
+        left = list(facts)
+        device = next(self.model.parameters()).device
+        is_bfloat16 = self.examples.config.precision == "bfloat16"
+        precision = torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
+        with unchanged(self.model), fast_passes(self.model), precision:
+            self.model.eval().requires_grad_(False)
+            while left:
+                chunk, before = left[: self.most], self.bar.n
+                try:
+                    parts.append(self._trained(chunk))
+                except (MemoryError, RuntimeError) as error:
+                    if not _is_out_of_memory(error) or len(chunk) == 1:
+                        raise
+                    self.most = max(1, len(chunk) // 2)
+                    log.warning(
+                        "%d facts at once do not fit into memory: %d now", len(chunk), self.most
+                    )
+                    self.bar.n = before
+                    continue
+                left = left[len(chunk) :]
+        return concatenate(parts)
+
+    def _trained(self, facts: Sequence[str]) -> TrainedMasks:
+        given = self._references, self.forbidden, self.bar
+        return train_facts(self.model, self.examples, facts, *given)
 
 
 def _references(model: nn.Module, examples: Examples) -> References:

@@ -26,6 +26,7 @@ from coemerge.scoring.generation import judge
 from coemerge.scoring.metrics import score_probe
 from coemerge.scoring.probe import Probe, cell_chance, make_probe, select_prompts
 from coemerge.tables.store import read_table, write_table
+from coemerge.units import share
 
 _CELL = ["fact_id", "task", "template_id", "split", "options"]
 
@@ -66,44 +67,72 @@ class SeriesScorer:
         self._cache = cache
         self._device = device
         self._loaded: tuple[Member, PreTrainedModel] | None = None
+        self._probes: dict[tuple[int, bytes], Probe] = {}
 
     def scores(self, members: Sequence[Member], known: pd.DataFrame | None = None) -> pd.DataFrame:
         """Rows like prompt_scores: fresh option sets, for the last member seen ones too. ``known``
         holds rows that training left."""
         known = pd.DataFrame(columns=[*_CELL, "step"]) if known is None else known
+        tables = [self._questions.fresh] * (len(members) - 1) + [self._questions.all]
+        done = [known[known["step"] == member.step] for member in members]
+        probes = [self._probe(*of) for of in zip(tables, done, strict=True)]
+        scored = self._scored(members, probes)
         frames = []
-        for member in tqdm(members, desc="scoring checkpoints", unit="ckpt"):
-            asked = self._questions
-            table = asked.all if member == members[-1] else asked.fresh
-            done = known[known["step"] == member.step]
-            probe = make_probe(_without(table, done), asked.config.chance)
-            frames.append(done.merge(_cells(table), on=_CELL))
-            if len(probe):
-                frames.append(self._scored(member, probe).assign(step=member.step))
+        for i, table in enumerate(tables):
+            frames.append(done[i].merge(_cells(table), on=_CELL))
+            if i in scored:
+                frames.append(scored[i].assign(step=members[i].step))
         return pd.concat(frames, ignore_index=True)
 
     def answers(self, members: Sequence[Member]) -> pd.DataFrame:
         """Accuracies per step, fact and task (``AnswersRecord``, without the seed), fresh option
         sets."""
-        frames = []
-        for member in tqdm(members, desc="reading answers", unit="ckpt"):
-            path = self._path(member, "answers", _asked(self._questions.fresh))
-            if not path.is_file():
-                frame = self._judged(member)
-                write_table(path, "answers", {name: frame[name].to_numpy() for name in frame})
-            frames.append(read_table(path).to_pandas().assign(step=member.step))
+        asked = _hash(_asked(self._questions.fresh))
+        paths = [self._path(member, "answers", asked) for member in members]
+        with _bar("reading answers", paths) as bar:
+
+            def make(i: int) -> None:
+                frame = self._judged(members[i])
+                write_table(paths[i], "answers", {name: frame[name].to_numpy() for name in frame})
+                bar.update()
+
+            share(paths, make)
+        frames = [
+            read_table(path).to_pandas().assign(step=member.step)
+            for path, member in zip(paths, members, strict=True)
+        ]
         return pd.concat(frames, ignore_index=True).drop(columns="seed")
 
-    def _scored(self, member: Member, probe: Probe) -> pd.DataFrame:
-        questions = [(q.ids, q.answer_ids, q.candidate_ids) for q in probe.questions]
-        asked = (questions, probe.chance.tolist(), probe.cells.to_pydict())
+    def _probe(self, table: pa.Table, done: pd.DataFrame) -> Probe:
+        """Of what was not scored yet; checkpoints that lack the same have one in common."""
+        left = _not_in(done, table)
+        key = (len(table), left.tobytes())
+        if key not in self._probes:
+            self._probes[key] = make_probe(
+                table.filter(pa.array(left)), self._questions.config.chance
+            )
+        return self._probes[key]
+
+    def _scored(
+        self, members: Sequence[Member], probes: Sequence[Probe]
+    ) -> dict[int, pd.DataFrame]:
+        """By place, of members with anything left to be asked."""
         config = self._questions.config
-        path = self._path(member, f"{config.base}-{config.chance}", asked)
-        if not path.is_file():
-            means = score_probe(self._model(member), probe, config.base)
-            columns = prompt_score_columns(member.step, probe.cells, cell_chance(probe), means)
-            write_table(path, "prompt_scores", columns, {"weights": member.identity})
-        return read_table(path).to_pandas()
+        what = f"{config.base}-{config.chance}"
+        hashes = {id(probe): _hash(_asked_of(probe)) for probe in probes if len(probe)}
+        places = [i for i, probe in enumerate(probes) if len(probe)]
+        paths = [self._path(members[i], what, hashes[id(probes[i])]) for i in places]
+        with _bar("scoring checkpoints", paths) as bar:
+
+            def make(n: int) -> None:
+                member, probe = members[places[n]], probes[places[n]]
+                means = score_probe(self._model(member), probe, config.base)
+                columns = prompt_score_columns(member.step, probe.cells, cell_chance(probe), means)
+                write_table(paths[n], "prompt_scores", columns, {"weights": member.identity})
+                bar.update()
+
+            share(paths, make)
+        return {i: read_table(path).to_pandas() for i, path in zip(places, paths, strict=True)}
 
     def _judged(self, member: Member) -> pd.DataFrame:
         table = self._questions.fresh
@@ -124,8 +153,7 @@ class SeriesScorer:
         means = grouped.agg({"n_prompts": "sum", **shares}).reset_index()
         return means.assign(seed=0, step=member.step)
 
-    def _path(self, member: Member, what: str, asked: object) -> Path:
-        questions = hashlib.sha256(repr(asked).encode()).hexdigest()
+    def _path(self, member: Member, what: str, questions: str) -> Path:
         return self._cache / f"{member.identity[:16]}-{questions[:16]}-{what}.parquet"
 
     def _model(self, member: Member) -> PreTrainedModel:
@@ -134,6 +162,22 @@ class SeriesScorer:
             self._loaded = None
             self._loaded = (member, load_model(member.directory, self._device))
         return self._loaded[1]
+
+
+def _bar(what: str, paths: Sequence[Path]) -> tqdm:
+    """Of checkpoints; what other processes make is not counted as it is made."""
+    there = sum(path.is_file() for path in paths)
+    return tqdm(total=len(paths), initial=there, desc=what, unit="ckpt")
+
+
+def _hash(asked: object) -> str:
+    return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+def _asked_of(probe: Probe) -> object:
+    """All that its scores depend on, but for model and settings."""
+    questions = [(q.ids, q.answer_ids, q.candidate_ids) for q in probe.questions]
+    return questions, probe.chance.tolist(), probe.cells.to_pydict()
 
 
 def _asked(prompts: pa.Table) -> list[list]:
@@ -152,8 +196,8 @@ def _cells(prompts: pa.Table) -> pd.DataFrame:
     return prompts.select(_CELL).to_pandas().drop_duplicates()
 
 
-def _without(prompts: pa.Table, done: pd.DataFrame) -> pa.Table:
-    """The prompts of cells that were not scored yet."""
+def _not_in(done: pd.DataFrame, prompts: pa.Table) -> np.ndarray:
+    """bool [N]: which prompts are of cells that were not scored yet."""
     frame = prompts.select(_CELL).to_pandas()
     known = frame.merge(done[_CELL].assign(done=True), on=_CELL, how="left")["done"].notna()
-    return prompts.filter(pa.array(~known.to_numpy()))
+    return ~known.to_numpy()
