@@ -38,7 +38,7 @@ def train(settings: Settings) -> dict[str, Any]:
             training.record_result(job)
             results.close_tables(context)
         from coemerge.app.closing import close_run
-        from coemerge.app.studies import follow_up
+        from coemerge.app.co_emergence import follow_up
 
         manifest = close_run(run.directory)
     with reading([run.directory]):

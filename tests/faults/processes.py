@@ -27,7 +27,7 @@ LIMIT_S = 240.0  # for one process, on a machine that does other things too
 _PRELOADED = [
     "lightning.pytorch",
     "coemerge.app.training",
-    "coemerge.app.studies",
+    "coemerge.app.co_emergence",
     "coemerge.callbacks.localization",
     "coemerge.callbacks.training_log",
     "coemerge.callbacks.exposure",

@@ -135,9 +135,10 @@ def test_a_training_without_checkpoints_says_that_it_is_not_studied(tmp_path):
 
 
 def test_metrics_are_few_and_finite(runs):
-    metrics = json.loads((runs[0] / "results" / "metrics.json").read_text())
+    metrics = json.loads((runs[0] / "results" / "co_emergence" / "metrics.json").read_text())
 
-    assert 0 <= metrics["interaction_share"] <= 1
+    assert 0 <= metrics["interaction/raw/total"] <= 1
+    assert len(metrics) < 40
     assert all(-1 <= value <= 1 for value in metrics.values())
 
 

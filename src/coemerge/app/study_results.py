@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from coemerge.app.analysis import Analysis
@@ -13,13 +12,11 @@ from coemerge.app.kept_results import origin
 from coemerge.app.sources import Source
 from coemerge.files import waiting_for, write_json
 from coemerge.report.published import PUBLISHED
-from coemerge.studies.co_emergence.runs import Rows
-from coemerge.studies.co_emergence.transfer import DIFFERENCE
 from coemerge.tables.store import table_schema, write_table
 from coemerge.tracking.analysis_run import log_analysis
-from coemerge.tracking.co_emergence import co_emergence_metrics
-from coemerge.tracking.names import FAILURE_RATE
+from coemerge.tracking.references import data_name, model_name
 
+Rows = list[dict[str, Any]]
 _MOST_LINES = 40
 _FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
 
@@ -27,32 +24,24 @@ _FILES = {"transfer": "exposure"}  # tables whose file is named otherwise
 def write_results(
     analysis: Analysis, study: str, sources: list[Source], tables: dict[str, Rows], summary: Rows
 ) -> None:
-    """Tables and summary.json of the study; for what is not one run, also which runs or models
-    these were, for the report."""
+    """Tables, metrics.json and summary.json of the study; for what is not one run, also which runs
+    or models these were, for the report."""
     directory = analysis.out / "results" / study
     rows = [{**row, "published": _published(row)} for row in summary]
     with waiting_for(analysis.out / ".results.lock"):
         (directory / "summary.json").unlink(missing_ok=True)  # without it results are unfinished
         _write_tables(directory, tables, origin(analysis))
+        write_json(directory / "metrics.json", main_metrics(rows))
         write_json(directory / "summary.json", rows)
         _write_origin(analysis, sources)
 
 
-def main_metrics(tables: dict[str, Rows], by_kind: Rows, summary: Rows) -> dict[str, float]:
-    """The few numbers that ``dvc metrics`` compares; undefined ones are left out."""
-    values, _ = co_emergence_metrics(tables)
-    shares = {row["name"]: row["value"] for row in summary}
-    found = {
-        "failure_rate": values.get(FAILURE_RATE),
-        "interaction_share": shares.get("interaction/raw/total"),
+def main_metrics(rows: Rows) -> dict[str, float]:
+    """What ``dvc metrics`` compares: figures of the summary that stand beside published ones;
+    undefined ones are left out."""
+    return {
+        row["name"]: row["value"] for row in rows if row["published"] and row["value"] is not None
     }
-    for row in by_kind:
-        if row["basis"] == "exposed" and row["options"] == "fresh":
-            between = f"{row['source']}_to_{row['target']}"
-            found["across" if row["target"] == DIFFERENCE else between] = row["rate"]
-        if row["basis"] == "into_generative" and row["options"] == "fresh":
-            found["asymmetry"] = row["rate"]
-    return {name: float(v) for name, v in found.items() if v is not None and np.isfinite(v)}
 
 
 def track(
@@ -62,19 +51,37 @@ def track(
     values: Mapping[str, float],
     series: Sequence[Mapping[str, float]] = (),
 ) -> None:
-    """The analysis as a W&B run of its own, beside the trainings of its group."""
-    group = str(sources[0].manifest.get("experiment", analysis.out.name))
+    """The analysis as a W&B run of its own, in the group asked for or that of the first run."""
+    asked = dict(analysis.wandb)
     pictures = sorted((analysis.out / "report" / "figures").glob("*.png"))
     log_analysis(
         analysis.out,
         f"{analysis.out.name[:100]}-{study}",
-        group,
-        analysis.settings,
+        asked.pop("group", None) or _group(analysis, sources[0]),
+        {**analysis.settings, "inputs": [_input(source) for source in sources]},
         values,
         series,
         {f"{study}/figures/{path.stem}": path for path in pictures},
-        **analysis.wandb,
+        **asked,
     )
+
+
+def _group(analysis: Analysis, source: Source) -> str:
+    manifest = source.manifest
+    return str(manifest.get("group") or manifest.get("experiment") or analysis.out.name)
+
+
+def _input(source: Source) -> dict[str, Any]:
+    """What was analysed, of a run also by the names of the artifacts that its training logged."""
+    steps = [member.step for member in source.series.members]
+    if source.series.run is None:
+        return {"models": source.series.name, "steps": steps}
+    return {
+        "run_id": source.run_id,
+        "data": data_name(str(source.manifest["data_hash"])),
+        "checkpoints": model_name(source.run_id),
+        "steps": steps,
+    }
 
 
 def tell(summary: Rows, directory: Path, times: Mapping[str, float], note: str = "") -> None:
