@@ -8,6 +8,7 @@ own cell; and compared with random masks of equal size and with another fact's m
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,8 @@ from coemerge.localization.examples import Examples, at_most
 from coemerge.localization.metrics import is_valid, recovery, relative_drop
 from coemerge.localization.prompts import EVAL, stable_seed
 from coemerge.localization.trained import TrainedMasks
+from coemerge.tables.frames import read_frame, write_frame
+from coemerge.units import share
 
 _Control = tuple[str, int, TrainedMasks, np.ndarray]
 _MASKS_AT_ONCE = 24  # bounds the clean activations that are held
@@ -73,22 +76,45 @@ def evaluate_masks(
     masks: TrainedMasks,
     config: EffectsConfig | None = None,
     show_progress: bool = False,
+    cache: Path | None = None,
 ) -> pd.DataFrame:
     """One row per ``Effect``, and ``valid`` of each mask in every row of it (with the reference of
-    the row; for patches that of the training). The model is left as found."""
+    the row; for patches that of the training). The model is left as found.
+
+    ``cache``: a directory of the masks' own, where the effects of some masks at a time are kept
+    and shared with other processes that evaluate the same (``units``)."""
     config = config or EffectsConfig()
+    starts = range(0, len(masks), _MASKS_AT_ONCE)
+    parts = [masks.select(np.arange(k, min(k + _MASKS_AT_ONCE, len(masks)))) for k in starts]
+    with tqdm(
+        total=len(masks), desc="evaluating masks", unit="mask", disable=not show_progress
+    ) as bar:
+
+        def rows(part: TrainedMasks) -> pd.DataFrame:
+            found = _rows(model, examples, part, config, masks)
+            bar.update(len(part))
+            return found
+
+        if cache is None:
+            return pd.concat([rows(part) for part in parts], ignore_index=True)
+        folder = cache / f"effects-{config.digest()}"
+        paths = [folder / f"{k:06d}-{_MASKS_AT_ONCE}.parquet" for k in starts]
+        share(paths, lambda i: write_frame(paths[i], rows(parts[i])))
+        return pd.concat([read_frame(path) for path in paths], ignore_index=True)
+
+
+def _rows(
+    model: nn.Module,
+    examples: Examples,
+    part: TrainedMasks,
+    config: EffectsConfig,
+    masks: TrainedMasks,
+) -> pd.DataFrame:
     device = next(model.parameters()).device
-    rows: list[Effect] = []
     with unchanged(model), torch.autocast(device.type, enabled=False):
         model.eval()
-        with tqdm(
-            total=len(masks), desc="evaluating masks", unit="mask", disable=not show_progress
-        ) as bar:
-            for start in range(0, len(masks), _MASKS_AT_ONCE):
-                part = masks.select(np.arange(start, min(start + _MASKS_AT_ONCE, len(masks))))
-                rows += _Evaluation(model, examples, part, config, masks).rows()
-                bar.update(len(part))
-    return with_validity(pd.DataFrame([asdict(row) for row in rows]), examples.config.reference)
+        found = _Evaluation(model, examples, part, config, masks).rows()
+    return with_validity(pd.DataFrame([asdict(row) for row in found]), examples.config.reference)
 
 
 def with_validity(effects: pd.DataFrame, trained_with: str) -> pd.DataFrame:

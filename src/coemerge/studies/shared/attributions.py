@@ -2,18 +2,21 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from coemerge.files import replacing
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
+from coemerge.units import share
 
+PROMPTS = 128  # in a file: enough that those of one length fill a batch
 METHOD_VERSION = 2  # of what is kept: to be raised when attributions change
 
 
@@ -27,20 +30,36 @@ def kept_attributions(
 ) -> Tensor:
     """float32 [N,L,m], from ``cache`` where it is there; ``identity``: hash of the weights.
 
+    ``PROMPTS`` at a time, a file each, shared with other processes that want the same (``units``).
     Kept in half precision, of every prompt relative to its highest: rounding then leaves the order
     of its neurons, however small all are."""
-    asked = [METHOD_VERSION, identity, prompts, answers, asdict(settings)]
+    parts = [slice(k, k + PROMPTS) for k in range(0, max(1, len(prompts)), PROMPTS)]
+    paths = [
+        cache / _file_of([METHOD_VERSION, identity, prompts[of], answers[of], asdict(settings)])
+        for of in parts
+    ]
+
+    def make(i: int) -> None:
+        found = attribute(model, prompts[parts[i]], answers[parts[i]], settings, show_progress=True)
+        _save(paths[i], found)
+
+    share(paths, make)
+    return torch.cat([_read(path) for path in paths])
+
+
+def _file_of(asked: list) -> str:
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-    path = cache / f"{settings.method}-{key}.safetensors"
-    if not path.is_file():
-        found = attribute(model, prompts, answers, settings, show_progress=True)
-        highest = torch.maximum(found.amax((1, 2), keepdim=True), -found.amin((1, 2), keepdim=True))
-        highest = highest.clamp(min=torch.finfo(found.dtype).tiny)
-        relative = found.div_(highest).half()
-        del found
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    return f"{asked[-1]['method']}-{key}.safetensors"
+
+
+def _save(path: Path, found: Tensor) -> None:
+    highest = torch.maximum(found.amax((1, 2), keepdim=True), -found.amin((1, 2), keepdim=True))
+    highest = highest.clamp(min=torch.finfo(found.dtype).tiny)
+    relative = found.div_(highest).half()
+    with replacing(path, SafetensorError) as temporary:
         save_file({"relative": relative, "highest": highest}, temporary)
-        os.replace(temporary, path)
+
+
+def _read(path: Path) -> Tensor:
     kept = load_file(path)
     return kept["relative"].float().mul_(kept["highest"])

@@ -24,7 +24,6 @@ from coemerge.localization.selection import (
 )
 from coemerge.localization.trained import TrainedMasks
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
-from coemerge.tables.store import read_table, write_table
 
 log = logging.getLogger(__name__)
 
@@ -141,11 +140,8 @@ def _effects(
         other_prompts=config.other_prompts,
         seed=config.seed,
     )
-    path = cache / f"effects-{settings.digest()}.parquet"
-    if not path.is_file():
-        found = evaluate_masks(model, examples, masks, settings, True).assign(seed=0, variant="")
-        write_table(path, "effects", {name: found[name].to_numpy() for name in found})
-    return read_table(path).to_pandas()
+    found = evaluate_masks(model, examples, masks, settings, show_progress=True, cache=cache)
+    return found.assign(seed=0, variant="")
 
 
 def _shown(prompts: pa.Table, cells: Collection[Cell] | None) -> pa.Table:
