@@ -32,7 +32,7 @@ DATA = {
     "pipeline",
 }  # read by path, not composed
 Brought = Callable[[str, str], list[str]]
-OFFERED = {"run", "run_directory", "run_id", "group", "config"}  # by app.training.assemble
+OFFERED = {"run", "run_directory", "run_id", "usual_group", "config", "dataset"}  # by app.training
 
 
 def files() -> list[Path]:

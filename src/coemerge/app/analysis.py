@@ -18,6 +18,7 @@ from coemerge.app.study_settings import (
     checked_studies,
     needs_of_run,
 )
+from coemerge.app.wandb_choice import read_wandb
 from coemerge.corpus.arms import ArmsConfig
 from coemerge.corpus.background import BackgroundConfig
 from coemerge.corpus.config import CorpusConfig, DatasetSpec
@@ -31,7 +32,6 @@ from coemerge.worlds.public import PublicWorldConfig
 from coemerge.worlds.synthetic import SyntheticWorldConfig
 
 _LONGEST = 100
-WANDB_MODES = ("offline", "online", "disabled")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Series:
 class Analysis:
     """``directories``: what was named, runs or (for reports) analyses; ``out`` receives results and
     report: the run itself, or a directory of its own, of that ``name``, in ``analyses``; ``wandb``:
-    mode and project. ``settings`` of all studies: by study."""
+    what ``logger.wandb`` asks for. ``settings`` of all studies: by study."""
 
     target: str
     directories: list[Path]
@@ -62,7 +62,7 @@ class Analysis:
     device: str
     root: Path
     settings: dict[str, Any]
-    wandb: dict[str, str]
+    wandb: dict[str, Any]
     analyses: Path = Path()
     name: str | None = None
 
@@ -85,7 +85,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
         not config.name or "/" in config.name or config.name == "scores"
     ):
         raise ValueError(f"name: {config.name!r} must be a plain name, and not 'scores'")
-    wandb, root = _wandb(config.logger), Path(config.paths.root)
+    wandb, root = asdict(read_wandb(config.logger)), Path(config.paths.root)
     analyses = Path(config.paths.artifacts) / "analyses"
     if _listed(config.model.path):
         _check_elsewhere(study, config)
@@ -136,17 +136,9 @@ def _home(directories: list[Path], analyses: Path, name: str | None) -> Path:
 def analysis_of_run(run: Path, settings: dict[str, Any], config: TrainConfig) -> Analysis:
     """Of a run that has just finished, as ``analyze.py run=DIR`` would read it."""
     series = [_of_run(run, AnalyzeConfig())]
-    wandb, root = _wandb(config.logger), Path(config.paths.root)
+    wandb = {**asdict(read_wandb(config.logger)), "group": None}  # that of the run
+    root = Path(config.paths.root)
     return Analysis("", [run], series, run, config.device, root, settings, wandb)
-
-
-def _wandb(logger: dict[str, Any] | None) -> dict[str, str]:
-    """Mode and project of the analysis' own W&B run. Raises ValueError."""
-    chosen = (logger or {}).get("wandb") or {"mode": "disabled"}
-    mode = str(chosen.get("mode", "offline"))
-    if mode not in WANDB_MODES:
-        raise ValueError(f"logger.wandb.mode: {mode!r} is not one of {', '.join(WANDB_MODES)}")
-    return {"mode": mode, "project": str(chosen.get("project", "coemerge"))}
 
 
 def _short(name: str) -> str:

@@ -21,7 +21,7 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from coemerge.app.settings import suggest
+from coemerge.app.hints import suggest
 
 P = ParamSpec("P")
 T = TypeVar("T")

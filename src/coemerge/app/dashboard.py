@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ValidationError
 
 from coemerge.app.cli import friendly
-from coemerge.app.settings import suggest
+from coemerge.app.hints import suggest
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from coemerge.app.continued import check_continued
+from coemerge.app.hints import suggest
 from coemerge.app.schema import PathsConfig, TrainConfig
+from coemerge.app.wandb_choice import WandbChoice, read_wandb
 from coemerge.corpus.config import DatasetSpec
 from coemerge.corpus.manifest import check_data_files, find_dataset
 from coemerge.lm.base import Base, check_base, find_base
@@ -34,6 +35,10 @@ class Settings:
     overrides: tuple[str, ...]
     dataset: DatasetSpec
     base: Base | None = None
+
+    @property
+    def wandb(self) -> WandbChoice:
+        return read_wandb(self.config.logger)
 
 
 def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
@@ -65,6 +70,7 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_score_config(config.score),
         lambda: check_entries(config.callbacks or {}, "callbacks"),
         lambda: check_entries(config.logger or {}, "logger"),
+        lambda: read_wandb(config.logger),
         lambda: check_place("paths.artifacts", config.paths.artifacts),
         lambda: _check_found_data(config.paths, dataset),
         lambda: check_continued(config, base),
@@ -114,12 +120,6 @@ def _check_unknown(config: Any, composed: DictConfig, prefix: str = "") -> None:
             if is_dataclass(item):
                 node = composed[name][part] if part else composed[name]
                 _check_unknown(item, node, ".".join(filter(None, (prefix + name, part))) + ".")
-
-
-def suggest(word: str, known: list[str]) -> str:
-    """' (did you mean ...?)' or nothing."""
-    close = get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _exists(target: str) -> bool:

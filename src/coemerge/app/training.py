@@ -67,6 +67,7 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
         directory,
         run_id=run_id,
         experiment=config.experiment_name,
+        group=_group(settings, directory),
         status="running",
         score=asdict(config.score),
         seed=config.seed,
@@ -90,6 +91,12 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
         old_score=_score_of(settings.base),
         provenance={"run_id": run_id, "fingerprint": fingerprint, "data": dataset.content_hash},
     )
+
+
+def _group(settings: Settings, directory: Path) -> str:
+    """Of W&B runs: as asked, else as the run began with, else the experiment's name."""
+    began = (read_run_manifest(directory) or {}).get("group")
+    return settings.wandb.group or began or settings.config.experiment_name
 
 
 def choose_machine(settings: Settings, directory: Path) -> Execution:
@@ -135,8 +142,9 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         config.logger or {},
         run_directory=run.directory,
         run_id=run.run_id,
-        group=config.experiment_name,
+        usual_group=_group(settings, run.directory),
         config=settings.resolved,
+        dataset=dataset,
     )
     trainer = lightning.Trainer(
         accelerator="gpu" if execution.accelerator == "cuda" else execution.accelerator,

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from coemerge.callbacks.context import RunContext
@@ -70,6 +71,12 @@ def log_metrics(
     axes = {"step": step, "tokens_seen": run.ledger_at(step).n_tokens}
     for logger in trainer.loggers:
         logger.log_metrics({**axes, **metrics}, step=step)
+
+
+def log_checkpoint(logger: Logger, step: int) -> None:
+    """To a logger that takes note of checkpoints; others are left alone."""
+    if hasattr(logger, "log_checkpoint"):
+        logger.log_checkpoint(step)
 
 
 def add_rows(trainer: lightning.Trainer, table: PartedTable, step: int, columns: Columns) -> None:

@@ -2,7 +2,7 @@
 
 import lightning
 
-from coemerge.callbacks.base import ScheduledCallback
+from coemerge.callbacks.base import ScheduledCallback, log_checkpoint
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.checkpoints import CheckpointManifest, save_checkpoint, weights_sha256
@@ -10,7 +10,7 @@ from coemerge.lm.module import LanguageModule
 
 
 class KeepCheckpoints(ScheduledCallback):
-    """Writes ``checkpoints/step-XXXXXXXX`` at each scheduled step."""
+    """Writes ``checkpoints/step-XXXXXXXX`` at each scheduled step, and tells the loggers."""
 
     def __init__(self, run: RunContext, schedule: StepSchedule) -> None:
         super().__init__(run, schedule)
@@ -26,3 +26,5 @@ class KeepCheckpoints(ScheduledCallback):
         )
         tokenizer = self.run.dataset.tokenizer
         save_checkpoint(self.run.checkpoints_dir, module.model, tokenizer, manifest)
+        for logger in trainer.loggers:
+            log_checkpoint(logger, step)

@@ -11,12 +11,13 @@ import lightning
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from coemerge.callbacks.base import log_checkpoint
 from coemerge.callbacks.context import RunContext
 from coemerge.files import replacing
 
 log = logging.getLogger(__name__)
 RESUME_FILES = ("last.ckpt", "before.ckpt")
-_ROWS = "recent_rows"
+_ROWS, _CHECKPOINTS = "recent_rows", "recent_checkpoints"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -37,8 +38,8 @@ class SaveResumeState(lightning.Callback):
     """Saves every ``every`` optimizer steps, after all other callbacks of the step.
 
     Has to be the last callback: what it saves says what the others have done. Rows that a logger
-    may not have on disk yet (``recent_rows``) are kept in the state and logged again: a reader who
-    takes the last row of each step misses none.
+    may not have on disk yet (``recent_rows``) are kept in the state and logged again, as are its
+    ``recent_checkpoints``: a reader who takes the last row of each step misses none.
     """
 
     def __init__(self, run: RunContext, every: int) -> None:
@@ -65,7 +66,8 @@ class SaveResumeState(lightning.Callback):
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[_ROWS] = [getattr(logger, "recent_rows", []) for logger in trainer.loggers]
+        for key in (_ROWS, _CHECKPOINTS):
+            checkpoint[key] = [getattr(logger, key, []) for logger in trainer.loggers]
 
     def on_load_checkpoint(
         self, trainer: lightning.Trainer, pl_module: Any, checkpoint: dict[str, Any]
@@ -73,6 +75,9 @@ class SaveResumeState(lightning.Callback):
         for logger, rows in zip(trainer.loggers, checkpoint.get(_ROWS, []), strict=False):
             for metrics, step in rows:
                 logger.log_metrics(metrics, step=step)
+        for logger, steps in zip(trainer.loggers, checkpoint.get(_CHECKPOINTS, []), strict=False):
+            for step in steps:
+                log_checkpoint(logger, step)
 
 
 def resume_path(run_directory: Path) -> Path:

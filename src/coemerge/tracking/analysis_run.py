@@ -11,7 +11,13 @@ from typing import Any
 
 import wandb
 
-from coemerge.tracking.settings import check_mode, define_axes, make_folders, run_settings
+from coemerge.tracking.settings import (
+    check_mode,
+    define_axes,
+    make_folders,
+    reaching_server,
+    run_settings,
+)
 
 JOB_TYPE = "analysis"
 
@@ -26,6 +32,9 @@ def log_analysis(
     images: Mapping[str, Path],
     mode: str = "offline",
     project: str = "coemerge",
+    entity: str | None = None,
+    tags: Sequence[str] = (),
+    notes: str | None = None,
 ) -> None:
     """Logs values, rows with their own ``step``, and PNG images; files in ``directory/wandb``.
 
@@ -33,7 +42,8 @@ def log_analysis(
     account nor network. An earlier offline log of the same ``run_id`` there is replaced.
 
     Raises ValueError for a bad mode or a row without a step and FileNotFoundError for a missing
-    image, both before anything is written, and ``wandb.Error`` without login when online.
+    image, both before anything is written, and ConnectionError with the remedy where online is
+    asked for and cannot be.
     """
     check_mode(mode, "mode")
     _check_inputs(series, images)
@@ -41,9 +51,13 @@ def log_analysis(
         return
     _remove_earlier(directory / "wandb", run_id)
     with (
+        reaching_server(),
         _environment(make_folders(directory)),
         wandb.init(
             project=project,
+            entity=entity,
+            tags=list(tags),
+            notes=notes,
             id=run_id,
             name=run_id,
             group=group,

@@ -4,15 +4,14 @@ from collections.abc import Callable
 from itertools import combinations
 from urllib.parse import parse_qs, urlparse
 
-import wandb
 import wandb_workspaces.reports.v2 as wr
 import wandb_workspaces.workspaces as ws
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from coemerge.prompts.tasks import CORE_TASKS
 from coemerge.tracking import names
 from coemerge.tracking.panels import FRACTION, Names, Panel, at_the_end, over_steps, section
 from coemerge.tracking.sections_of_analyses import neurons, queries, reasoning, sides
+from coemerge.tracking.settings import reaching_server
 
 NAME = "Co-emergence"
 ARMS = ("A0_full", "A1_withheld_target", "A2_single_source", "A5_never")  # of the main experiment
@@ -69,7 +68,7 @@ def save_workspace(workspace: ws.Workspace, url: str | None = None) -> str:
     """
     if url:
         check_url(url, workspace.entity, workspace.project)
-    try:
+    with reaching_server():
         target = workspace
         if url:
             target = ws.Workspace.from_url(url)
@@ -77,11 +76,6 @@ def save_workspace(workspace: ws.Workspace, url: str | None = None) -> str:
             target.sections = workspace.sections
             target.settings = workspace.settings
         return str(target.save().url)
-    except (wandb.Error, WandbApiFailedError) as error:
-        raise ConnectionError(
-            f"W&B: {str(error).rstrip('.')}. Saving needs an account and the network: run "
-            "`wandb login`, or set WANDB_API_KEY, and WANDB_BASE_URL for a server of your own"
-        ) from error
 
 
 def check_url(url: str, entity: str, project: str) -> None:

@@ -1,9 +1,12 @@
 """What all our W&B runs share: axes, settings without network, and files in one directory."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 AXES = ("step", "tokens_seen")
 MODES = ("offline", "online", "disabled")
@@ -22,6 +25,18 @@ def check_mode(mode: str, key: str) -> None:
     """Raises ValueError naming the key."""
     if mode not in MODES:
         raise ValueError(f"{key}: {mode!r} is not one of {', '.join(MODES)}")
+
+
+@contextmanager
+def reaching_server() -> Iterator[None]:
+    """Turns W&B's own errors into a ConnectionError with the remedy."""
+    try:
+        yield
+    except (wandb.Error, WandbApiFailedError) as error:
+        raise ConnectionError(
+            f"W&B: {str(error).strip().rstrip('.')}. Publishing needs an account and the network: "
+            "run `wandb login`, or set WANDB_API_KEY, and WANDB_BASE_URL for a server of your own"
+        ) from error
 
 
 def run_settings() -> wandb.Settings:
