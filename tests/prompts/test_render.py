@@ -160,8 +160,8 @@ def test_an_empty_cue_is_refused(frames):
 
 
 def test_a_missing_cue_is_named(frames):
-    cues = {k: v for k, v in frames.cues.items() if k != "multihop"}
-    with pytest.raises(ValueError, match=r"prompts\.cues: missing \['multihop'\]"):
+    cues = {k: v for k, v in frames.cues.items() if k != "mcqa"}
+    with pytest.raises(ValueError, match=r"prompts\.cues: missing \['mcqa'\]"):
         check_frames(dataclasses.replace(frames, cues=cues))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from coemerge.corpus.background import DRILL, BackgroundConfig, check_background
+from coemerge.corpus.plan import available_tasks
 from coemerge.corpus.plan_config import PlanConfig, check_plan_config
 from coemerge.corpus.tokenizer_config import (
     TOKENIZER_FILES,
@@ -16,7 +17,7 @@ from coemerge.corpus.tokenizer_config import (
 from coemerge.files import file_digest
 from coemerge.inputs import files_below
 from coemerge.prompts.config import PromptsConfig
-from coemerge.prompts.tasks import NAMING
+from coemerge.prompts.tasks import NAMING, get_task
 from coemerge.prompts.templates import TemplateBook
 from coemerge.worlds.facts import World, WorldConfig
 
@@ -53,6 +54,7 @@ class DatasetSpec:
         check_plan_config(self.corpus.plan)
         check_background(self.corpus.background)
         self.prompts.frames()
+        self._check_cues()
         if self.corpus.plan.names_relations and not self.prompts.naming_path:
             raise ValueError(
                 f"prompts.naming_path: empty, but corpus.plan shows {NAMING}, which needs names of "
@@ -79,22 +81,46 @@ class DatasetSpec:
                 f"{grammar.opening!r} opens another format too ({taken})"
             )
 
+    def _check_cues(self) -> None:
+        """Formats beyond the core ones need a cue where they are shown."""
+        plan, cues = self.corpus.plan, self.prompts.cues
+        for task in (*plan.tasks, *plan.auxiliary):
+            base = get_task(task).base
+            if base not in cues and base != NAMING:
+                raise ValueError(
+                    f"prompts.cues.{base}: missing, but corpus.plan shows {task}: give the word "
+                    "that opens this format"
+                )
+
     def check_templates(self) -> None:
-        """Raises ValueError naming file and entry."""
-        self.book(self.world.build())
+        """Raises ValueError naming file and entry, or a format that a relation has none for."""
+        world, plan = self.world.build(), self.corpus.plan
+        book = self.book(world)
+        for name, relation in world.relations.items():
+            restates = relation.inverse_of or relation.synonym_of
+            helps = relation.auxiliary and not restates
+            shown = [*plan.auxiliary] if helps else plan.tasks
+            for task in map(get_task, available_tasks(relation, shown)):
+                if not book.has(name, task):
+                    raise ValueError(
+                        f"corpus.plan.tasks: {task.name} needs {task.phrasing!r} phrasings of "
+                        f"{name}: add them to {name}.yaml (prompts.own_templates_dir), or leave "
+                        "out the task, or the relation (world.use)"
+                    )
 
     def book(self, world: World) -> TemplateBook:
         return self.prompts.book(world, [DRILL])
 
     def fingerprint(self) -> str:
         """Hash of the settings, with input files by content instead of by path. Formats that a run
-        may add, names of relations, and a grammar to be studied, count where there are some:
-        without, a data set is what it was before."""
+        may add, names of relations, phrasings of one's own, and a grammar to be studied, count
+        where there are some: without, a data set is what it was before."""
         corpus, prompts = asdict(self.corpus), asdict(self.prompts)
         if not corpus["plan"]["added"]:
             del corpus["plan"]["added"]
-        if not prompts["naming_path"]:
-            del prompts["naming_path"]
+        for key in ("naming_path", "own_templates_dir"):
+            if not prompts[key]:
+                del prompts[key]
         if not corpus["background"]["grammar_path"]:
             del corpus["background"]["grammar_path"]
         content = _with_files_hashed(

@@ -14,11 +14,14 @@ from coemerge.worlds.facts import World
 
 @dataclass
 class PromptsConfig:
-    """``templates_dir`` holds one YAML file per relation. The other fields are the frames around a
-    phrasing (see ``render.Frames``). ``facts_per_relation`` bounds how many facts of a relation
-    are scored (null: all). ``naming_path`` names the file for relation_naming, empty without it."""
+    """``templates_dir`` holds one YAML file per relation; ``own_templates_dir`` those of one's own:
+    of other relations, or of more formats of these (empty: none). The other fields are the frames
+    around a phrasing (see ``render.Frames``). ``facts_per_relation`` bounds how many facts of a
+    relation are scored (null: all). ``naming_path`` names the file for relation_naming, empty
+    without it."""
 
     templates_dir: str = ""
+    own_templates_dir: str = ""
     n_held_out: int = 3
     cues: dict[str, str] = field(default_factory=dict)
     answer_cues: dict[str, str] = field(default_factory=dict)
@@ -68,7 +71,8 @@ class PromptsConfig:
         """Phrasings of a world's relations, and of the relations in ``also``: from the world's own
         wordings where it brings them, else from files. Raises ValueError naming file and entry."""
         files = [name for name in (*world.relations, *also) if name not in world.wordings]
-        book = load_templates(Path(self.templates_dir), files, self.n_held_out)
+        own = Path(self.own_templates_dir) if self.own_templates_dir else None
+        book = load_templates(Path(self.templates_dir), files, self.n_held_out, own)
         made = {
             name: phrasings_from(world.relations[name], wordings)
             for name, wordings in world.wordings.items()

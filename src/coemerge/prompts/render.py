@@ -7,7 +7,7 @@ slot can then be read off its position, so a small model only has to learn the m
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from coemerge.prompts.tasks import NAMING, TASKS, Task, get_task
+from coemerge.prompts.tasks import CORE_TASKS, NAMING, TASKS, Task, get_task
 from coemerge.prompts.templates import OBJECT, SUBJECT, TemplateBook
 from coemerge.worlds.facts import Fact, World
 
@@ -126,11 +126,9 @@ class Renderer:
 
     def answer(self, question: Question) -> str:
         fact, task = question.fact, question.task
-        if task.base == "mcqa":
-            return self._frames.letters[list(question.options).index(fact.object)]
-        if task.base == "negmcqa":
+        if task.n_options:
             right = list(question.options).index(fact.object)
-            return self._frames.letters[1 - right]
+            return self._frames.letters[1 - right if task.base == "negmcqa" else right]
         if task.base == "verification":
             return self._frames.yes if question.claimed == fact.object else self._frames.no
         if task.base == NAMING:
@@ -188,8 +186,7 @@ def _filled(text: str, subject: str, obj: str) -> tuple[str, Span]:
 
 def check_frames(frames: Frames) -> None:
     """Raises ValueError unless every format starts with a word of its own, and answers differ."""
-    needed = (t.name for t in TASKS.values() if not t.route and t.name != NAMING)
-    missing = [name for name in needed if name not in frames.cues]
+    missing = [name for name in CORE_TASKS if name not in frames.cues]
     if missing:
         raise ValueError(f"prompts.cues: missing {missing}")
     if unknown := sorted({*frames.cues, *frames.answer_cues} - TASKS.keys()):

@@ -6,14 +6,15 @@ from pathlib import Path
 from reprlib import repr as shortened
 
 from coemerge.inputs import check_inside, is_line, read_yaml
-from coemerge.prompts.tasks import Task
+from coemerge.prompts.tasks import CORE_TASKS, TASKS, Task
 
 SUBJECT, OBJECT = "[X]", "[Y]"
 PAIR = "pair"  # phrasings that serve all relations alike, see ``naming``
 _WITH_OBJECT = frozenset({"statement", "cloze", "claim", PAIR})
 _MOST = 10  # problems told at once
-_OPTIONAL = frozenset({"multihop"})
-PHRASINGS = ("statement", "cloze", "question", "choice", "negated", "claim", "multihop")
+# Keys of a relation's file, one per format; only those of the core formats have to be there.
+PHRASINGS = tuple(dict.fromkeys(t.phrasing for t in TASKS.values() if t.phrasing != PAIR))
+_NEEDED = frozenset(TASKS[name].phrasing for name in CORE_TASKS)
 
 
 @dataclass(frozen=True)
@@ -55,36 +56,47 @@ class TemplateBook:
         return range(n - self.n_held_out, n)
 
 
-def load_templates(directory: Path, relation_ids: Sequence[str], n_held_out: int) -> TemplateBook:
-    """Reads ``<directory>/<relation_id>.yaml``. Raises ValueError listing faulty entries."""
+def load_templates(
+    directory: Path, relation_ids: Sequence[str], n_held_out: int, own: Path | None = None
+) -> TemplateBook:
+    """Reads ``<directory>/<relation_id>.yaml``; ``own`` may hold more relations, and further or
+    other lists of these. Raises ValueError listing faulty entries."""
     phrasings, problems = {}, []
     for relation_id in relation_ids:
-        path = directory / f"{relation_id}.yaml"
-        if not path.is_file():
-            problems.append(f"{path}: missing; relation {relation_id!r} needs a template file")
-            continue
-        try:
-            check_inside(path, directory)
-            content = read_yaml(path)
-            found = _problems(path, content, n_held_out)
-        except ValueError as error:
-            found = [str(error)]
-        problems += found
-        if not found:
-            phrasings[relation_id] = {k: tuple(content[k]) for k in PHRASINGS if k in content}
+        places = [folder / f"{relation_id}.yaml" for folder in (directory, own) if folder]
+        paths = [path for path in places if path.is_file()]
+        if not paths:
+            problems.append(
+                f"{places[-1]}: missing; relation {relation_id!r} needs a template file"
+            )
+        lists: dict[str, Sequence[str]] = {}
+        for path in paths:
+            try:
+                check_inside(path, path.parent)
+                content = read_yaml(path)
+                found = _problems(path, content, n_held_out, lists)
+            except ValueError as error:
+                found = [str(error)]
+            problems += found
+            if not found:
+                lists |= {k: tuple(content[k]) for k in PHRASINGS if content.get(k)}
+        phrasings[relation_id] = lists
     if problems:
         more = f"; and {len(problems) - _MOST} more" * (len(problems) > _MOST)
         raise ValueError("; ".join(problems[:_MOST]) + more)
     return TemplateBook(phrasings, n_held_out)
 
 
-def _problems(path: Path, content: object, n_held_out: int) -> list[str]:
+def _problems(
+    path: Path, content: object, n_held_out: int, before: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """``before``: what another file has of the relation already."""
     if not isinstance(content, dict):
         return [f"{path}: expected a mapping of task phrasings"]
     known = {*PHRASINGS, "relation"}
     problems = [f"{path}: unknown key {key!r}" for key in content if key not in known]
     for key in PHRASINGS:
-        if content.get(key) is not None or key not in _OPTIONAL:
+        if content.get(key) is not None or key in _NEEDED - before.keys():
             problems += list_problems(path, key, content.get(key), n_held_out)
     return problems
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from coemerge.report.plotting import task_line
-from coemerge.report.style import TASK_COLOURS, save_figure
+from coemerge.report.plotting import task_colour, task_line, tasks_in_order
+from coemerge.report.style import save_figure
 from coemerge.statistics.thresholds import COMPETENT, THETA
 from coemerge.tables.views import steady_scores
 
@@ -41,12 +41,12 @@ def draw_emergence(tables: Path, directory: Path) -> None:
 
 
 def _draw_panel(axes: Axes, frame: pd.DataFrame, title: str) -> None:
-    for task, colour in TASK_COLOURS.items():
+    for task in tasks_in_order(frame["task"]):
         rows = frame[frame["task"] == task]
-        if rows.empty:
-            continue
         curve = (rows["score"] > THETA).groupby(rows["step"]).mean()
-        axes.plot(curve.index, curve.to_numpy(), task_line(task), color=colour, label=task)
+        axes.plot(
+            curve.index, curve.to_numpy(), task_line(task), color=task_colour(task), label=task
+        )
     pairs = frame.groupby(["fact_id", "task"]).ngroups
     axes.set_title(f"{title}\n({pairs} fact-task pairs)", fontsize=9)
     axes.axhline(COMPETENT, color="grey", linewidth=0.8, linestyle=":")
