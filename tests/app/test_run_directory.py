@@ -12,6 +12,8 @@ from coemerge.app.identity import run_fingerprint
 from coemerge.app.run_directory import (
     check_run,
     clear_run,
+    code_sha256,
+    data_of_run,
     decide,
     locked,
     open_run,
@@ -28,7 +30,8 @@ REFUSED = "refused"
 
 def make_run(directory: Path, status: str, fingerprint: str = HERE) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    update_manifest(directory, status=status, fingerprint=fingerprint, run_id="mine", seed=0)
+    update_manifest(directory, status=status, fingerprint=fingerprint, run_id="mine", seed=0,
+                    code_sha256=code_sha256())  # fmt: skip
     return directory
 
 
@@ -75,6 +78,30 @@ def test_what_to_do_with_an_existing_run(
     else:
         assert decide(directory, HERE, resume, overwrite) == action
     assert (directory / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("resume", "action"), [("auto", "start"), ("true", "done")])
+def test_auto_starts_anew_where_the_code_is_another(tmp_path: Path, resume: str, action: str):
+    directory = make_run(tmp_path / "smoke-seed0", "finished")
+    assert decide(directory, HERE, resume, overwrite=False) == "done"
+
+    update_manifest(directory, code_sha256="0" * 64)
+
+    assert decide(directory, HERE, resume, overwrite=False) == action
+
+
+def test_the_data_of_a_run_from_another_checkout_are_found_by_their_fingerprint(tmp_path: Path):
+    run = make_run(tmp_path / "runs" / "mine", "finished")
+    gone, here = tmp_path / "gone", tmp_path / "data" / "f00d"
+    update_manifest(run, data_directory=str(gone), data_fingerprint="f00d")
+    assert data_of_run(run) == gone
+
+    here.mkdir(parents=True)
+    (here / "manifest.json").write_text('{"fingerprint": "f00d", "files": {}}')
+    assert data_of_run(run) == here
+
+    gone.mkdir()
+    assert data_of_run(run) == gone
 
 
 def test_both_fingerprints_are_named_when_they_differ(tmp_path: Path):

@@ -1,19 +1,22 @@
 """A run's state on disk: manifest, lock, and what to do with a directory that exists already."""
 
 import fcntl
+import hashlib
 import logging
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from coemerge.app.cli import is_for_users
+from coemerge.app.cli import ROOT, is_for_users
 from coemerge.app.identity import run_fingerprint, run_id
 from coemerge.app.settings import Settings
+from coemerge.corpus.manifest import find_dataset
 from coemerge.files import read_object, remove_unfinished, write_json
 from coemerge.inputs import check_inside, links_in
 from coemerge.tables.seal import check_tables
@@ -70,6 +73,19 @@ def update_manifest(directory: Path, **values: Any) -> dict[str, Any]:
     return manifest
 
 
+def data_of_run(run: Path) -> Path:
+    """The data set that a run was trained on: where it was then, or where this checkout has it, if
+    the run comes from another one (``dvc pull``)."""
+    manifest = read_run_manifest(run) or {}
+    recorded = Path(str(manifest.get("data_directory")))
+    if recorded.is_dir():
+        return recorded
+    wanted = str(manifest.get("data_fingerprint"))
+    built = sorted(path for path in (ROOT / "build").glob("*") if path.is_dir())
+    own = run.absolute().parents[1] / "data" / wanted
+    return find_dataset(wanted, ROOT / "data", *built, own) or recorded
+
+
 def decide(directory: Path, fingerprint: str, resume: str, overwrite: bool) -> Action:
     """What to do with what is there (design 3). Raises ValueError where the user has to choose."""
     manifest = read_run_manifest(directory)
@@ -83,8 +99,9 @@ def decide(directory: Path, fingerprint: str, resume: str, overwrite: bool) -> A
             f"{directory} holds a run ({manifest['status']}): resume=true continues it, "
             "overwrite=true starts anew, run_id=NAME keeps both"
         )
-    if not same and resume == "auto":
-        log.warning("%s was made with other settings: starting anew", directory)
+    is_current = same and manifest.get("code_sha256") == code_sha256()
+    if not is_current and resume == "auto":
+        log.warning("%s was made with other settings or code: starting anew", directory)
         return "start"
     if not same:
         raise ValueError(
@@ -163,13 +180,17 @@ class OpenRun:
         return self.action == "continue"
 
 
+def run_path(settings: Settings) -> Path:
+    return Path(settings.config.paths.artifacts) / "runs" / run_id(settings)
+
+
 @contextmanager
 def open_run(settings: Settings) -> Iterator[OpenRun]:
     """Decides, locks, and clears what is to be overwritten. Raises ValueError before anything is
     touched."""
     config = settings.config
     name = run_id(settings)
-    directory = Path(config.paths.artifacts) / "runs" / name
+    directory = run_path(settings)
     fingerprint = run_fingerprint(settings)
     is_done = decide(directory, fingerprint, config.resume, config.overwrite) == "done"
     with locked(directory, shared=is_done):
@@ -218,7 +239,8 @@ def _is_untrained(directory: Path) -> bool:
 
 
 def code_version(root: Path) -> dict[str, Any]:
-    """Git commit and whether the tree differs from it; None outside a checkout."""
+    """Git commit and whether the tree differs from it, None outside a checkout; hash of the code
+    itself."""
 
     def git(*arguments: str) -> str | None:
         result = subprocess.run(
@@ -230,7 +252,18 @@ def code_version(root: Path) -> dict[str, Any]:
     return {
         "git_commit": git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else status != "",
+        "code_sha256": code_sha256(),
     }
+
+
+@cache
+def code_sha256() -> str:
+    """Of this package's source files."""
+    package, digest = Path(__file__).parents[1], hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def package_versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from coemerge.app.analysis import Series
 from coemerge.app.elsewhere import ask_world
-from coemerge.app.run_directory import read_run_manifest
+from coemerge.app.run_directory import data_of_run, read_run_manifest
 from coemerge.corpus.builder import load_tokenizer
 from coemerge.corpus.dataset import open_dataset
 from coemerge.interventions.architecture import LAYOUTS
@@ -206,7 +206,7 @@ def _scorer(source: Source, device: str) -> SeriesScorer:
 def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> Source:
     assert series.run is not None
     manifest = read_run_manifest(series.run) or {}
-    where = Path(manifest["data_directory"])
+    where = data_of_run(series.run)
     if not where.is_dir():
         raise ValueError(
             f"{where}: the data set of {series.run} is not there any more; train.py with the run's "
@@ -218,6 +218,7 @@ def _of_run(series: Series, paraphrases: int, tasks: Sequence[str] | None) -> So
             f"{dataset.directory} is not the data set of {series.run} any more (hash "
             f"{dataset.content_hash}, expected {manifest['data_hash']}): build it again"
         )
+    manifest["data_directory"] = str(where)
     trained = ScoreConfig(**manifest.get("score", {}))
     tables = series.run / "tables"
     for name, callback in (("facts", "any"), ("exposure", "exposure")):

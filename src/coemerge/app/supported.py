@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from coemerge.app.analysis import Analysis, Series, one_study
-from coemerge.app.run_directory import read_run_manifest
+from coemerge.app.run_directory import data_of_run, read_run_manifest
 from coemerge.app.study_settings import CONFIGS, needs_of_run
 from coemerge.prompts.tasks import CORE_TASKS, NAMING
 from coemerge.studies.chain_of_thought.config import routes
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def _data(self) -> Path:
-        return Path(str(self._manifest.get("data_directory")))
+        return data_of_run(self.directory)
 
 
 # How well runs suit a study, where several experiments support it; else the first named is taken.
