@@ -15,6 +15,7 @@ from coemerge.app.study_settings import (
     CONFIGS,
     OF_PAIRS,
     check_settings,
+    check_shard,
     checked_studies,
     needs_of_run,
 )
@@ -53,7 +54,8 @@ class Series:
 class Analysis:
     """``directories``: what was named, runs or (for reports) analyses; ``out`` receives results and
     report: the run itself, or a directory of its own, of that ``name``, in ``analyses``; ``wandb``:
-    what ``logger.wandb`` asks for. ``settings`` of all studies: by study."""
+    what ``logger.wandb`` asks for. ``settings`` of all studies: by study. ``shard``: the number of
+    this process among those that share the analysis."""
 
     target: str
     directories: list[Path]
@@ -65,6 +67,7 @@ class Analysis:
     wandb: dict[str, Any]
     analyses: Path = Path()
     name: str | None = None
+    shard: int | None = None
 
 
 def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None) -> Analysis:
@@ -77,6 +80,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
     target = str(settings.pop("_target_"))
     study = target.rpartition(".")[2]
     check_device(config.device)
+    check_shard(config.shard, study)
     if study == ALL:
         settings = checked_studies(settings)
     elif study in CONFIGS:
@@ -101,7 +105,7 @@ def read_analysis(composed: DictConfig, choices: Mapping[str, Any] | None = None
                 check(CONFIGS[study](**settings), path, out)
         series = [_of_run(path, config) for path in directories] if reads_runs else []
     return Analysis(target, directories, series, out, config.device, root, settings, wandb,
-                    analyses, config.name)  # fmt: skip
+                    analyses, config.name, config.shard)  # fmt: skip
 
 
 def _check_elsewhere(study: str, config: AnalyzeConfig) -> None:

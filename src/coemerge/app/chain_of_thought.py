@@ -19,6 +19,7 @@ from coemerge.studies.chain_of_thought.masks import check_owner, read_masks, tra
 from coemerge.studies.chain_of_thought.questions import Asker
 from coemerge.studies.chain_of_thought.summary import summary_rows
 from coemerge.tracking.chain_of_thought import chain_of_thought_metrics
+from coemerge.units import alone
 
 STUDY = "chain_of_thought"
 
@@ -26,6 +27,7 @@ STUDY = "chain_of_thought"
 def chain_of_thought(analysis: Analysis) -> None:
     """Results under ``analysis.out``/results/chain_of_thought. Raises ValueError where a run has
     no masks, was trained on no reasoning, or has no fact to study."""
+    alone("the whole study")
     config = ChainOfThoughtConfig(**analysis.settings)
     started = time.perf_counter()
     sources = [open_source(series, config.paraphrases, None) for series in analysis.series]

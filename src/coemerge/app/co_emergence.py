@@ -24,6 +24,7 @@ from coemerge.studies.co_emergence.tables import co_emergence_tables
 from coemerge.studies.co_emergence.transfer import Transfer
 from coemerge.studies.shared.scored import Scores
 from coemerge.tracking.co_emergence import co_emergence_metrics
+from coemerge.units import alone
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def co_emergence(analysis: Analysis) -> None:
     device = detect_machine(analysis.device).accelerator
     scores = [read_scores(source, device, config.checkpoints) for source in sources]
     answers = [read_answers(s, device, config.checkpoints) for s in sources if config.answers]
+    alone("tables")
     scored = time.perf_counter()
     tables = {**co_emergence_tables(scores, config), **_dynamics(sources, scores, config)}
     tables["answers"] = pd.concat(answers).to_dict("records") if answers else []

@@ -8,6 +8,7 @@ import pandas as pd
 from transformers import PreTrainedTokenizerFast
 
 from coemerge.app.analysis import Analysis
+from coemerge.app.shards import of_each
 from coemerge.app.sources import Source, members_at, open_questions
 from coemerge.app.studies import publish
 from coemerge.app.texts import key_texts, own_wordings, separator
@@ -25,6 +26,7 @@ from coemerge.studies.entity_relation.study import Studied, Subject, study_model
 from coemerge.studies.entity_relation.summary import summary_rows
 from coemerge.studies.entity_relation.tables import entity_relation_tables
 from coemerge.tracking.entity_relation import entity_relation_metrics
+from coemerge.units import alone
 
 log = logging.getLogger(__name__)
 STUDY = "entity_relation"
@@ -37,7 +39,8 @@ def entity_relation(analysis: Analysis) -> None:
     sources = [open_questions(s, 1, config.tasks) for s in analysis.series]
     members = members_at(sources, config.facts, config.checkpoint)
     device = detect_machine(analysis.device).accelerator
-    runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    runs = of_each(lambda s, m: _studied(s, m, config, device), sources, members)
+    alone("tables")
     studied = time.perf_counter()
     tables = entity_relation_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from coemerge.app.analysis import Analysis
 from coemerge.app.pairs import asked_pairs, grammar_words
+from coemerge.app.shards import of_each
 from coemerge.app.sources import Source, members_at, open_pairs_and_facts
 from coemerge.app.studies import publish
 from coemerge.app.texts import key_texts, own_wordings, separator
@@ -21,6 +22,7 @@ from coemerge.studies.knowledge_neurons.subject import Subject
 from coemerge.studies.knowledge_neurons.summary import summary_rows
 from coemerge.studies.knowledge_neurons.tables import knowledge_neurons_tables
 from coemerge.tracking.knowledge_neurons import knowledge_neurons_metrics
+from coemerge.units import alone
 
 STUDY = "knowledge_neurons"
 
@@ -33,10 +35,8 @@ def knowledge_neurons(analysis: Analysis) -> None:
     members = members_at(sources, config.facts, config.checkpoint)
     pairs = [asked_pairs(source, config.pairs, config.phenomena)[0] for source in sources]
     device = detect_machine(analysis.device).accelerator
-    runs = [
-        _studied(source, member, of, config, device)
-        for source, member, of in zip(sources, members, pairs, strict=True)
-    ]
+    runs = of_each(lambda s, m, of: _studied(s, m, of, config, device), sources, members, pairs)
+    alone("tables")
     studied = time.perf_counter()
     tables = knowledge_neurons_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)

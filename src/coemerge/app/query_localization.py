@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from coemerge.app.analysis import Analysis
+from coemerge.app.shards import of_each
 from coemerge.app.sources import Source, members_at, open_questions
 from coemerge.app.studies import publish
 from coemerge.app.texts import file_tokens, own_wordings, separator, shown_documents
@@ -22,6 +23,7 @@ from coemerge.studies.query_localization.summary import summary_rows
 from coemerge.studies.query_localization.tables import query_localization_tables
 from coemerge.studies.shared.text import cut, held_out_rows
 from coemerge.tracking.query_localization import query_localization_metrics
+from coemerge.units import alone
 
 log = logging.getLogger(__name__)
 STUDY = "query_localization"
@@ -34,7 +36,8 @@ def query_localization(analysis: Analysis) -> None:
     sources = [open_questions(s, config.k, config.tasks) for s in analysis.series]
     members = members_at(sources, config.facts, config.checkpoint)
     device = detect_machine(analysis.device).accelerator
-    runs = [_studied(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    runs = of_each(lambda s, m: _studied(s, m, config, device), sources, members)
+    alone("tables")
     studied = time.perf_counter()
     tables = query_localization_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)

@@ -4,6 +4,7 @@ Registered under ``base_*`` names, on which the YAML files of each group build.
 """
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +95,8 @@ class ScoreChoice:
 class AnalyzeConfig:
     """Everything that ``analyze.py`` takes. ``run``: a directory, or a list of them; ``model``
     instead, with ``world`` and ``prompts``: models from elsewhere; ``name``: of the directory for
-    an analysis that is not of one run; ``seed``: of the option sets asked."""
+    an analysis that is not of one run; ``seed``: of the option sets asked; ``shard``: the number
+    of this process among those that share the analysis, null for one alone."""
 
     study: Any = MISSING
     run: Any = None
@@ -104,6 +106,7 @@ class AnalyzeConfig:
     score: ScoreChoice = field(default_factory=ScoreChoice)
     seed: int = 0
     name: str | None = None
+    shard: int | None = None
     device: str = "auto"
     debug: bool = False
     hub: HubConfig = field(default_factory=HubConfig)
@@ -117,6 +120,8 @@ def register() -> None:
     ``${jobs:THREADS}``: how many trainings with that many threads each fit on this machine.
     """
     OmegaConf.register_new_resolver("jobs", _jobs, replace=True)
+    # Our files carry the names of the plugin's own schemas on purpose.
+    warnings.filterwarnings("ignore", r"\s*'hydra/launcher/submitit_\w+' is validated against")
     store = ConfigStore.instance()
     store.store(name="base_train", node=TrainConfig)
     store.store(name="base_analyze", node=AnalyzeConfig)

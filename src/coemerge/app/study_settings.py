@@ -39,6 +39,19 @@ def check_settings(study: str, settings: Mapping[str, Any]) -> None:
     CONFIGS[study](**settings).check()
 
 
+def check_shard(shard: int | None, study: str) -> None:
+    """Raises ValueError for what is no number of a process, or no work for several."""
+    if shard is None:
+        return
+    if shard < 0:
+        raise ValueError(f"shard: {shard} must be 0 or more; shard=0 writes the results")
+    if study not in CONFIGS:
+        raise ValueError(
+            f"shard: {shard}, but study={study.removesuffix('_studies')} is not shared by several "
+            f"processes; name one of {', '.join(CONFIGS)}"
+        )
+
+
 def checked_studies(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Settings by study, those left out that are null. Raises ValueError naming key and value."""
     kept = {}

@@ -18,6 +18,7 @@ from coemerge.studies.task_localization.localize import Localized, Subject, loca
 from coemerge.studies.task_localization.summary import summary_rows
 from coemerge.studies.task_localization.tables import task_localization_tables
 from coemerge.tracking.task_localization import localization_metrics
+from coemerge.units import alone
 
 STUDY = "task_localization"
 
@@ -32,6 +33,7 @@ def task_localization(analysis: Analysis) -> None:
         _candidates(source, config)
     device = detect_machine(analysis.device).accelerator
     runs = [_localized(s, m, config, device) for s, m in zip(sources, members, strict=True)]
+    alone("tables")
     trained = time.perf_counter()
     tables = task_localization_tables(runs, config)
     names = ", ".join(source.run_id for source in sources)

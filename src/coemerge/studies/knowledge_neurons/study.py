@@ -16,6 +16,7 @@ from coemerge.studies.knowledge_neurons.rewriting import Rewriting, rewrite
 from coemerge.studies.knowledge_neurons.shifts import token_shifts, word_shifts
 from coemerge.studies.knowledge_neurons.subject import FACTS, Found, Subject
 from coemerge.studies.knowledge_neurons.tracing import Traced, trace_kinds
+from coemerge.units import alone
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def study_model(subject: Subject, config: KnowledgeNeuronsConfig, cache: Path) -
     learned = skills(pools, config)
     pools = studied(pools, config)
     found = find_sets(subject, make_groups(pools, subject, config), config, cache)
+    alone("what neurons do, tracing and edits")
     effects = set_effects(subject, found, config)
     traced = trace_kinds(subject, pools, config)
     rewriting = rewrite(subject, pools, traced, config, cache)

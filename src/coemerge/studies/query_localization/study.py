@@ -22,6 +22,7 @@ from coemerge.studies.query_localization.synapses import synapses, synapses_of
 from coemerge.studies.query_localization.weights import check_editable
 from coemerge.studies.query_localization.wordings import assigned_consistency
 from coemerge.studies.shared.split import split
+from coemerge.units import alone
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) 
     found = find_neurons(subject, queries.ids, queries.answers, queries.k, config, cache)
     of_contexts = [queries.answers[f * queries.k] for f in contexts.facts for _ in range(queries.k)]
     behind = find_neurons(subject, contexts.ids, of_contexts, queries.k, config, cache)
+    wordings = assigned_consistency(subject, config, cache)
+    alone("what neurons do, and edits")
     attribution = found[config.localiser]
     sets = coarse_sets(attribution, config.tau)
     columns = synapses_of(subject.model, queries, config)
@@ -62,7 +65,7 @@ def study_model(subject: Subject, config: QueryLocalizationConfig, cache: Path) 
         queries=queries,
         found=found,
         consistency=fact_consistency(queries, found, contexts, behind, subject.seed, config),
-        wordings=assigned_consistency(subject, config, cache),
+        wordings=wordings,
         mapping=mapping(subject.model, queries, attribution, sets, config),
         own_synapses=columns["own"],
         synapses=synapses(subject.model, queries, sets, columns, config),
