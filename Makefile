@@ -10,7 +10,7 @@ SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train seeds test test-all lint format type bench repro report clean
+.PHONY: help setup train seeds test test-all lint format type bench repro report dashboard clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -62,6 +62,9 @@ repro: setup ## run the DVC pipeline, from data to report; only what changed
 
 report: setup ## run the co-emergence study on the main job and write its report
 	$(BIN)/python analyze.py study=co_emergence run=$(RUNS)/fact_injection-seed0 $(ARGS)
+
+dashboard: setup ## save the W&B workspace online, or replace the one saved before (ARGS="entity=NAME"; docs/wandb.md)
+	$(BIN)/python -m coemerge.app.dashboard save=true $(ARGS)
 
 clean: ## remove caches; never data, artifacts or .venv
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,9 +14,13 @@ import torch
 import wandb
 
 from coemerge.app import training
+from coemerge.app.settings import Settings
+from coemerge.callbacks.context import RunContext
 from coemerge.corpus.dataset import Dataset
 from tests.conftest import ComposeSettings
+from tests.tracking.standin import Server, standing_in
 
+WANDB = Path(sys.executable).parent / "wandb"
 SHORT = (
     "trainer.max_steps=2",
     "trainer.batch_rows=4",
@@ -28,6 +32,17 @@ SHORT = (
     "callbacks.exposure.schedule.log_spaced=0",
     "callbacks.acquisition.full_templates_per_cell=1",
 )
+
+
+KEEPING = (
+    *(o for o in SHORT if "checkpoints" not in o),
+    "trainer.max_steps=4",
+    "trainer.resume_every=3",
+    "callbacks.exposure.schedule.count=4",
+    "callbacks.acquisition=null",
+    "callbacks.localization=null",
+)
+KEY = "5afe" * 10  # of the length that W&B's keys have
 
 
 @dataclass
@@ -55,16 +70,8 @@ def fragments(directory: Path) -> list[Path]:
 def read_back(directory: Path) -> Logged:
     """The only offline run below ``directory/wandb``, read by W&B's own program."""
     (fragment,) = fragments(directory)
-    program = Path(sys.executable).parent / "wandb"
-
-    def inspect(*options: str) -> str:
-        command = [program, "leet", "inspect", *options, "--json", fragment]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-
-    records = [json.loads(line) for line in inspect().splitlines() if line.strip()]
-    last = json.loads(inspect("--summary"))
+    records = records_of(fragment)
+    last = json.loads(_inspect(fragment, "--summary"))
     axes = [r["metric"] for r in records if r["type"] == "metric"]
     return Logged(
         run=next(r["run"] for r in records if r["type"] == "run"),
@@ -73,6 +80,33 @@ def read_back(directory: Path) -> Logged:
         metrics={m["glob_name"]: m["step_metric"] for m in axes if m.get("glob_name")},
         exit_code=last.get("exit_code"),
     )
+
+
+def records_of(fragment: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _inspect(fragment).splitlines() if line.strip()]
+
+
+def _inspect(fragment: Path, *options: str) -> str:
+    command = [WANDB, "leet", "inspect", *options, "--json", fragment]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def online(server: Server, home: Path) -> dict[str, str]:
+    """The environment of somebody who is logged in to a server, and can reach no other."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "COEMERGE"))}
+    dead_end = "http://127.0.0.1:9"  # nothing listens
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+    no_network = {**dict.fromkeys(proxies, dead_end), "NO_PROXY": "127.0.0.1,localhost"}
+    login = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": server.key, "HOME": str(home)}
+    return {**kept, **no_network, **login}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with standing_in(KEY) as server:
+        yield server
+        assert server.unknown == []
+        assert server.refused == 0
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -93,12 +127,33 @@ def training_log(
 ) -> Logged:
     """A training of two steps with the smoke experiment's callbacks and the usual logger."""
     directory = tmp_path_factory.mktemp("training")
-    settings = compose_settings("experiment=smoke", *SHORT)
+    train(compose_settings("experiment=smoke", *SHORT), directory, smoke_dataset)
+    return read_back(directory)
+
+
+@pytest.fixture(scope="package")
+def kept_training(
+    compose_settings: ComposeSettings,
+    smoke_dataset: Dataset,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The directory of a run of four steps that keeps checkpoints, and went on from the third once
+    more: two fragments."""
+    directory = tmp_path_factory.mktemp("kept")
+    settings = compose_settings("experiment=smoke", *KEEPING, "logger.wandb.tags=[a,b]")
+    for continues in (False, True):
+        train(settings, directory, smoke_dataset, continues)
+    return directory
+
+
+def train(
+    settings: Settings, directory: Path, dataset: Dataset, continues: bool = False
+) -> RunContext:
     threads = torch.get_num_threads()
-    run = training.prepare_run(settings, directory, "smoke-seed0", smoke_dataset)
+    run = training.prepare_run(settings, directory, "smoke-seed0", dataset)
     try:
         job = training.assemble(settings, run, training.choose_machine(settings, directory))
-        training.fit(job, continues=False)
+        training.fit(job, continues=continues)
     finally:
         torch.set_num_threads(threads)
-    return read_back(directory)
+    return run

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from coemerge.app.dashboard import DashboardConfig, main, read_config
+from coemerge.app.dashboard import main, read_config
 from coemerge.tracking.dashboard import NAME, build_workspace, metric_keys
+from coemerge.tracking.views import save_view
+from tests.conftest import ROOT
 
 DEAD_END = "http://127.0.0.1:9"  # nothing listens
 
@@ -51,13 +53,32 @@ def test_without_a_login_the_remedy_is_named(tmp_path: Path):
     assert "Traceback" not in result.stderr
 
 
+def test_a_view_that_is_gone_is_told_with_the_remedy(tmp_path: Path, monkeypatch):
+    def gone(workspace: object, url: str | None) -> str:
+        if url:
+            raise ValueError(f"Workspace {url} not found")
+        return "https://wandb.ai/me/coemerge?nw=abc"
+
+    monkeypatch.setattr("coemerge.tracking.views.save_workspace", gone)
+    file = tmp_path / "wandb-views.json"
+    assert save_view(build_workspace("me"), file) == ("https://wandb.ai/me/coemerge?nw=abc", False)
+
+    with pytest.raises(ValueError, match=r"wandb-views.json remembers .*abc: .*url=new saves"):
+        save_view(build_workspace("me"), file)
+    with pytest.raises(ValueError, match=r"^Workspace given not found"):
+        save_view(build_workspace("me"), file, "given")
+    assert save_view(build_workspace("me"), file, "new")[1] is False
+
+
 def test_help_names_every_key(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "argv", ["dashboard", "--help"])
 
     main()
 
     told = capsys.readouterr().out
-    assert all(f"{key}=" in told for key in ("entity", "project", "name", "url", "save"))
+    assert all(
+        f"{key}=" in told for key in ("entity", "project", "name", "url", "save", "paths.artifacts")
+    )
 
 
 def test_a_url_needs_no_quotes_of_its_own():
@@ -65,7 +86,8 @@ def test_a_url_needs_no_quotes_of_its_own():
 
     config = read_config(["entity=me", f"url={url}", "save=true"])
 
-    assert config == DashboardConfig(entity="me", url=url, save=True)
+    assert (config.entity, config.url, config.save) == ("me", url, True)
+    assert config.paths.artifacts == str(ROOT / "artifacts")
     assert config.name == NAME
 
 
@@ -75,6 +97,7 @@ def test_a_url_needs_no_quotes_of_its_own():
         (["projct=x"], r"unknown key projct \(did you mean 'project'\?\)"),
         (["save=maybe"], "save: .*maybe"),
         (["save"], "save: "),
+        (["paths.artefacts=x"], r"unknown key paths\.artefacts"),
         (["save=true"], "entity: name the W&B user or team"),
     ],
 )

@@ -2,27 +2,39 @@
 
 usage: python -m coemerge.app.dashboard [key=value ...]
 
-  entity=NAME        W&B user or team that owns the project
+  entity=NAME          W&B user or team that owns the project
   project=coemerge
-  name=Co-emergence  of the saved view
-  url=URL            of a saved view to replace, in quotes; default: a new one
-  save=false         true: save it online, after `wandb login`, and print its URL;
-                     false: say which sections, panels and metrics it holds, without network
+  name=Co-emergence    of the saved view
+  save=false           true: save it online, after `wandb login`, and print its URL; a view that
+                       was saved from here before is replaced;
+                       false: say which sections, panels and metrics it holds, without network
+  url=URL              of a saved view to replace, in quotes; url=new: save another one
+  paths.artifacts=DIR  where wandb-views.json lies, which remembers the view
 """
 
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
-from omegaconf.errors import ValidationError
+from omegaconf.errors import ConfigKeyError, ValidationError
 
-from coemerge.app.cli import friendly
+from coemerge.app.cli import ROOT, friendly
 from coemerge.app.hints import suggest
 
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
+
+
+FILE = "wandb-views.json"
+
+
+@dataclass
+class DashboardPaths:
+    artifacts: str = "${oc.env:COEMERGE_ROOT}/artifacts"
 
 
 @dataclass
@@ -35,6 +47,7 @@ class DashboardConfig:
     url: str | None = None
     save: bool = False
     debug: bool = False
+    paths: DashboardPaths = field(default_factory=DashboardPaths)
 
 
 def main() -> None:
@@ -44,28 +57,29 @@ def main() -> None:
         return
     config = read_config(sys.argv[1:])
 
-    from coemerge.tracking.dashboard import build_workspace, save_workspace
+    from coemerge.tracking.dashboard import build_workspace
+    from coemerge.tracking.views import save_view
 
     workspace = build_workspace(config.entity or "ENTITY", config.project, config.name)
     if not config.save:
         sys.stdout.write(describe(workspace))
         return
-    try:
-        url = save_workspace(workspace, config.url)
-    except ConnectionError as error:
-        raise ValueError(str(error)) from error
-    sys.stdout.write(f"dashboard    {url}\n")
+    url, is_old = save_view(workspace, Path(config.paths.artifacts) / FILE, config.url)
+    sys.stdout.write(f"dashboard    {url} ({'replaced' if is_old else 'new'})\n")
 
 
 def read_config(arguments: Sequence[str]) -> DashboardConfig:
     """Raises ValueError naming the key."""
+    os.environ.setdefault("COEMERGE_ROOT", str(ROOT))
     given = OmegaConf.from_dotlist(list(arguments))
-    known = [field.name for field in fields(DashboardConfig)]
+    known = [key.name for key in fields(DashboardConfig)]
     for key in map(str, given):
         if key not in known:
             raise ValueError(f"unknown key {key}{suggest(key, known)}")
     try:
         config = OmegaConf.to_object(OmegaConf.merge(DashboardConfig, given))
+    except ConfigKeyError as error:
+        raise ValueError(f"unknown key {error.full_key}") from error
     except ValidationError as error:
         raise ValueError(f"{error.full_key}: {error.msg}") from error
     assert isinstance(config, DashboardConfig)
