@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from coemerge.app.schema import register
 from coemerge.app.settings import Settings, read_settings
-from coemerge.app.training import instantiate_entries
+from coemerge.app.instances import instantiate_entries
 from coemerge.corpus.arms import ARMS, SIDES
 from tests.conftest import ROOT
 

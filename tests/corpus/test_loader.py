@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemerge.corpus.loader import IGNORE, RowLoader, RowOrder, collate
+from coemerge.corpus.loader import IGNORE, RowLoader, RowOrder, collate, label_weight
 from coemerge.corpus.packing import START, TOKEN, document_marks
 
 WEIGHT = 5.0
@@ -148,6 +148,48 @@ def test_ranks_have_equally_many_batches(store):
     """Else one of them would wait for ever."""
     counts = {len(list(loader(store, steps=3, rank=rank, ranks=3))) for rank in range(3)}
     assert len(counts) == 1
+
+
+@pytest.mark.parametrize(("batch", "accumulate", "ranks"), [(2, 1, 2), (1, 2, 2), (2, 3, 1)])
+def test_however_a_step_is_dealt_out_its_rows_are_the_same(store, batch, accumulate, ranks):
+    """With 11 rows and 4 or 6 to a step, some processes have padding alone at the end."""
+    n_steps = 4
+    steps: list[list[int]] = [[] for _ in range(n_steps)]
+    for rank in range(ranks):
+        batches = loader(store, n_steps, batch, accumulate, rank, ranks)
+        for index, found in enumerate(batches):
+            steps[index // accumulate] += rows_in(found)
+    order = RowOrder(N_ROWS, batch * accumulate * ranks)
+
+    assert [sorted(rows) for rows in steps] == [
+        list(order.rows_of(step, 0, order.rows_per_step)) for step in range(n_steps)
+    ]
+
+
+def test_every_part_of_a_step_says_what_the_whole_step_weighs(smoke_dataset):
+    """Also a part that is padding alone: the last step of a pass has one row for two processes."""
+    store = smoke_dataset.store
+    rows = 6 * 2
+    n_rows = 3 * rows + 1
+    order = RowOrder(n_rows, rows)
+    parts = [
+        list(RowLoader(store, order, order.steps_per_pass, 3, 2, WEIGHT, rank, 2))
+        for rank in range(2)
+    ]
+
+    for step in range(order.steps_per_pass):
+        step_parts = [part[2 * step + micro] for part in parts for micro in range(2)]
+        kept = [(b["weights"] * (b["labels"] != IGNORE)).sum().item() for b in step_parts]
+        assert {b["step_weight"].item() for b in step_parts} == {sum(kept)}
+    assert kept[0] > 0
+    assert kept[1:] == [0, 0, 0]
+
+
+def test_the_weight_of_rows_is_that_of_their_labels(row):
+    batch = collate(*row, WEIGHT)
+
+    assert label_weight(row[1], WEIGHT) == batch["weights"][batch["labels"] != IGNORE].sum()
+    assert label_weight(np.zeros((2, 5), dtype=np.uint8), WEIGHT) == 0
 
 
 def test_missing_rows_at_the_end_of_a_pass_teach_nothing(store):

@@ -48,6 +48,32 @@ def test_a_batch_without_labels_has_loss_and_gradient_zero():
     assert logits.grad.abs().max() == 0
 
 
+@pytest.mark.parametrize("border", [0, 1, 2, 3])
+def test_losses_and_gradients_of_the_parts_of_a_batch_add_up_to_those_of_the_whole(border: int):
+    """However many labels each part has; one without any adds nothing. A mean of the parts' means
+    would be another number."""
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, 5, requires_grad=True)
+    labels = torch.tensor([[1, 2, IGNORE, IGNORE], [0, 4, 3, 1], [IGNORE] * 4])
+    weights = torch.tensor([[5.0, 1, 1, 1], [1, 1, 5, 1], [1, 1, 1, 1]])
+    total = torch.tensor(5.0 + 1 + 1 + 1 + 5 + 1)
+    whole = weighted_loss(logits, labels, weights)
+    (wanted,) = torch.autograd.grad(whole, logits)
+
+    parts = [
+        weighted_loss(logits[rows], labels[rows], weights[rows], total)
+        for rows in (slice(0, border), slice(border, 3))
+    ]
+    (found,) = torch.autograd.grad(parts[0] + parts[1], logits)
+
+    assert (parts[0] + parts[1]).item() == pytest.approx(whole.item(), abs=FLOAT32_LOSS)
+    assert torch.allclose(found, wanted, atol=FLOAT32_LOSS)
+    assert all(torch.isfinite(part) for part in parts)
+    if border == 1:
+        means = [weighted_loss(logits[r], labels[r], weights[r]) for r in (slice(1), slice(1, 3))]
+        assert abs(sum(means).item() / 2 - whole.item()) > 0.01
+
+
 def test_loss_of_bfloat16_logits_is_float32():
     labels = torch.tensor([[2, 3], [1, IGNORE]])
 

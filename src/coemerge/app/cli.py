@@ -22,10 +22,12 @@ from omegaconf.errors import (
 )
 
 from coemerge.app.hints import suggest
+from coemerge.app.ranks import is_first, place
 
 P = ParamSpec("P")
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[3]
+ERROR = 2
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM  # exit codes
 
 
@@ -55,9 +57,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _stopped(by: str, code: int) -> NoReturn:
-    sys.stderr.write(
-        f"\nstopped by {by}: nothing is lost; call it again to go on (train.py with resume=true)\n"
-    )
+    if is_first():
+        sys.stderr.write(
+            f"\nstopped by {by}: nothing is lost; call it again to go on (train.py with "
+            "resume=true)\n"
+        )
     raise SystemExit(code)
 
 
@@ -151,5 +155,5 @@ def is_for_users(error: BaseException) -> bool:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
-    raise SystemExit(2)
+    sys.stderr.write(f"error: {message}\n" if is_first() else f"error in {place()}: {message}\n")
+    raise SystemExit(ERROR)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from coemerge.app.continued import check_continued
 from coemerge.app.hints import suggest
+from coemerge.app.ranks import check_ranks
 from coemerge.app.schema import PathsConfig, TrainConfig
 from coemerge.app.wandb_choice import WandbChoice, read_wandb
 from coemerge.corpus.config import DatasetSpec
@@ -65,6 +66,8 @@ def read_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         lambda: check_training_config(
             config.model, config.optimizer, config.trainer, config.device
         ),
+        lambda: check_ranks(config.trainer),
+        lambda: _check_sharded(config),
         dataset.check,
         dataset.check_templates,
         lambda: check_score_config(config.score),
@@ -96,6 +99,17 @@ def _find_base(config: TrainConfig) -> Base | None:
     except ValueError as error:
         raise ValueError(f"model.base: {error}") from error
     return base
+
+
+def _check_sharded(config: TrainConfig) -> None:
+    """No process has the whole model."""
+    key = "callbacks.localization"
+    if config.trainer.strategy == "fsdp" and (config.callbacks or {}).get("localization"):
+        raise ValueError(
+            f"{key}: trains masks on a model that is whole, and trainer.strategy=fsdp spreads it "
+            f"over devices: set {key}=null, and call analyze.py study=task_localization run=RUN "
+            "on the checkpoints afterwards"
+        )
 
 
 def check_entries(entries: Mapping[str, Any], group: str) -> None:

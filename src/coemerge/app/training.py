@@ -1,25 +1,23 @@
 """Assembles a training from its settings, fits it, and records how it ended."""
 
-import inspect
 import logging
 import time
-import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
-import transformers
 import yaml
-from hydra.utils import get_object, instantiate
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from transformers import PreTrainedModel
 
 from coemerge.app.cli import INTERRUPTED, TERMINATED
 from coemerge.app.identity import run_fingerprint
+from coemerge.app.instances import instantiate_entries, quiet_libraries
+from coemerge.app.processes import environment, make_strategy
+from coemerge.app.ranks import is_first, place, world_size
 from coemerge.app.run_directory import (
     code_version,
     package_versions,
@@ -31,6 +29,7 @@ from coemerge.callbacks.clock import CallbackClock
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.finite import StopAtNonFinite
 from coemerge.callbacks.resume import AtomicCheckpointIO, SaveResumeState, whole_state
+from coemerge.callbacks.together import StopTogether
 from coemerge.corpus.dataset import Dataset, open_dataset
 from coemerge.corpus.loader import CorpusDataModule, RowOrder
 from coemerge.files import write_text
@@ -39,6 +38,7 @@ from coemerge.lm.build import build_model, load_base
 from coemerge.lm.checkpoints import weights_sha256
 from coemerge.lm.machine import Execution, choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule
+from coemerge.lm.sharding import whole_state as gather
 from coemerge.scoring.config import ScoreConfig
 
 log = logging.getLogger(__name__)
@@ -56,28 +56,13 @@ class Training:
 
 
 def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Dataset) -> RunContext:
-    """What callbacks share; writes config.yaml and the manifest."""
+    """What callbacks share; the first process writes config.yaml and the manifest."""
     config = settings.config
     trainer = config.trainer
-    rows = trainer.batch_rows * trainer.accumulate * trainer.devices * trainer.num_nodes
-    order = RowOrder(dataset.store.n_rows, rows)
+    order = RowOrder(dataset.store.n_rows, trainer.batch_rows * trainer.accumulate)
     fingerprint = run_fingerprint(settings)
-    write_text(directory / "config.yaml", yaml.safe_dump(settings.resolved, sort_keys=False))
-    update_manifest(
-        directory,
-        run_id=run_id,
-        experiment=config.experiment_name,
-        group=_group(settings, directory),
-        status="running",
-        score=asdict(config.score),
-        seed=config.seed,
-        fingerprint=fingerprint,
-        data_fingerprint=dataset.manifest["fingerprint"],
-        data_hash=dataset.content_hash,
-        data_directory=str(dataset.directory),
-        versions=package_versions(),
-        **code_version(Path(config.paths.root)),
-    )
+    if is_first():
+        _describe(settings, directory, run_id, dataset)
     return RunContext(
         run_id=run_id,
         seed=config.seed,
@@ -93,6 +78,26 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
     )
 
 
+def _describe(settings: Settings, directory: Path, run_id: str, dataset: Dataset) -> None:
+    config = settings.config
+    write_text(directory / "config.yaml", yaml.safe_dump(settings.resolved, sort_keys=False))
+    update_manifest(
+        directory,
+        run_id=run_id,
+        experiment=config.experiment_name,
+        group=_group(settings, directory),
+        status="running",
+        score=asdict(config.score),
+        seed=config.seed,
+        fingerprint=run_fingerprint(settings),
+        data_fingerprint=dataset.manifest["fingerprint"],
+        data_hash=dataset.content_hash,
+        data_directory=str(dataset.directory),
+        versions=package_versions(),
+        **code_version(Path(config.paths.root)),
+    )
+
+
 def _group(settings: Settings, directory: Path) -> str:
     """Of W&B runs: as asked, else as the run began with, else the experiment's name."""
     began = (read_run_manifest(directory) or {}).get("group")
@@ -100,23 +105,36 @@ def _group(settings: Settings, directory: Path) -> str:
 
 
 def choose_machine(settings: Settings, directory: Path) -> Execution:
-    """Precision, attention and threads: as the run began with, or chosen now and written down."""
-    manifest = read_run_manifest(directory) or {}
+    """Precision, attention and threads: as the run began with, or chosen now and written down.
+
+    On another number of devices a run goes on with the same batches. Sums are then made in another
+    order: results are equal up to rounding, no longer bit by bit.
+    """
+    config, manifest = settings.config, read_run_manifest(directory) or {}
+    n_here = 1 if place().starter == "srun" else config.trainer.devices  # it gives cores to each
+    machine = detect_machine(config.device)
+    chosen = choose_execution(machine, config.model, config.trainer, n_here)
+    devices = manifest.get("devices", [1] if "execution" in manifest else [])
     if "execution" in manifest:
-        execution = Execution(**manifest["execution"])
-    else:
-        config = settings.config
-        machine = detect_machine(config.device)
-        execution = choose_execution(machine, config.model, config.trainer)
+        began = Execution(**manifest["execution"])
+        is_same = devices[-1:] == [world_size(config.trainer)]
+        chosen = began if is_same else replace(began, threads=chosen.threads)
+    if is_first():
+        if devices[-1:] != [world_size(config.trainer)]:
+            devices = [*devices, world_size(config.trainer)]
+        if len(devices) > 1:
+            told = ", then ".join(map(str, devices))
+            log.info("devices: %s: with the same batches, equal up to rounding", told)
         update_manifest(
             directory,
-            execution=execution.as_dict(),
-            device=execution.accelerator,
-            precision=execution.precision,
-            threads=execution.threads,
+            execution=chosen.as_dict(),
+            device=chosen.accelerator,
+            precision=chosen.precision,
+            threads=chosen.threads,
+            devices=devices,
         )
-    torch.set_num_threads(execution.threads)
-    return execution
+    torch.set_num_threads(chosen.threads)
+    return chosen
 
 
 def assemble(settings: Settings, run: RunContext, execution: Execution) -> Training:
@@ -133,13 +151,14 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
     )
     entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
     every = (config.trainer.log_every, config.trainer.resume_every)
+    together = [StopTogether()] if world_size(config.trainer) > 1 else []
     finite = StopAtNonFinite(run, every, config.trainer.batch_rows)
     saving = SaveResumeState(run, config.trainer.resume_every)
-    callbacks = [finite, *instantiate_entries(entries, run=run), saving]
-    names = ("finite", *entries, "resume")
+    callbacks = [*together, finite, *instantiate_entries(entries, run=run), saving]
+    names = (*("stopping" for _ in together), "finite", *entries, "resume")
     clock = CallbackClock(dict(zip((c.state_key for c in callbacks), names, strict=True)))
     loggers = instantiate_entries(
-        config.logger or {},
+        (config.logger or {}) if is_first() else {},
         run_directory=run.directory,
         run_id=run.run_id,
         usual_group=_group(settings, run.directory),
@@ -150,13 +169,13 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         accelerator="gpu" if execution.accelerator == "cuda" else execution.accelerator,
         devices=config.trainer.devices,
         num_nodes=config.trainer.num_nodes,
-        strategy=config.trainer.strategy,
+        strategy=make_strategy(config.trainer),
         precision=execution.precision,  # type: ignore[arg-type]
         max_steps=run.max_steps,
         accumulate_grad_batches=config.trainer.accumulate,
         callbacks=callbacks,
         logger=loggers or False,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), environment()],
         profiler=clock,
         default_root_dir=run.directory,
         use_distributed_sampler=False,
@@ -166,6 +185,8 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         log_every_n_steps=1,
         num_sanity_val_steps=0,
     )
+    if config.trainer.activation_checkpointing:
+        model.activation_checkpointing_enable()
     module = LanguageModule(model, config.optimizer, run.max_steps, config.seed)
     return Training(run, module, data, trainer, clock)
 
@@ -223,7 +244,8 @@ def fit(training: Training, continues: bool) -> None:
     finally:
         times = _times(directory, time.perf_counter() - started, training.clock)
         try:
-            update_manifest(directory, **times)
+            if is_first():
+                update_manifest(directory, **times)
         except OSError as error:  # must not hide what ended the training
             log.warning("%s", error)
 
@@ -241,38 +263,16 @@ def _times(directory: Path, elapsed: float, clock: CallbackClock) -> dict[str, A
 
 
 def record_result(training: Training) -> None:
-    """The final weights' hash, steps and tokens."""
+    """The final weights' hash, steps and tokens. Has to be called on all processes."""
     run = training.run
+    state = gather(training.module.model)
+    if not is_first():
+        return
     update_manifest(
         run.directory,
-        final_weights_sha256=weights_sha256(training.module.model),
+        final_weights_sha256=weights_sha256(training.module.model, state),
         steps=run.max_steps,
         tokens=run.ledger_at(run.max_steps).n_tokens,
         architecture=str(training.module.model.config.model_type),
         n_parameters=sum(p.numel() for p in training.module.model.parameters()),
     )
-
-
-def quiet_libraries() -> None:
-    """Silences advice and inner progress bars; their warnings about real trouble still show."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-
-
-def instantiate_entries(entries: Mapping[str, Any], **offered: Any) -> list[Any]:
-    """Instantiates the named entries that are not null, each with those of the offered arguments
-    that its target takes: own callbacks get ``run``, any Lightning callback works as it is."""
-    made = []
-    for entry in entries.values():
-        if entry is None:
-            continue
-        parameters = inspect.signature(get_object(entry["_target_"])).parameters
-        arguments = {k: v for k, v in offered.items() if k in parameters and k not in entry}
-        # partial: hydra would turn dataclasses among the arguments into plain dicts
-        make = instantiate({**entry, "_partial_": True}, _convert_="all")
-        made.append(make(**arguments))
-    return made

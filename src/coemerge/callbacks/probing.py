@@ -10,6 +10,7 @@ from coemerge.callbacks.base import ScheduledCallback, add_rows, drop_rows
 from coemerge.callbacks.context import RunContext
 from coemerge.callbacks.schedule import StepSchedule
 from coemerge.lm.module import LanguageModule
+from coemerge.lm.sharding import is_sharded
 from coemerge.scoring.acquisition import prompt_score_columns
 from coemerge.scoring.metrics import score_probe
 from coemerge.scoring.probe import Probe, cell_chance
@@ -32,13 +33,18 @@ class ProbingCallback(ScheduledCallback):
     def score(
         self, trainer: lightning.Trainer, module: LanguageModule, step: int, probe: Probe
     ) -> dict[str, Tensor]:
-        """Means per cell of the probe; they are stored as rows of the table."""
+        """Means per cell of the probe; they are stored as rows of the table.
+
+        Processes share the prompts, unless the model is spread over them: then it takes all of
+        them for every pass, and each has to make the same ones.
+        """
+        is_alone = is_sharded(module.model)
         means = score_probe(
             module.model,
             probe,
             self.run.score.base,
-            trainer.global_rank,
-            trainer.world_size,
+            0 if is_alone else trainer.global_rank,
+            1 if is_alone else trainer.world_size,
             self._tokens_per_batch,
         )
         columns = prompt_score_columns(step, probe.cells, cell_chance(probe), means)

@@ -18,7 +18,7 @@ class Progress(TQDMProgressBar):
     def get_metrics(
         self, trainer: lightning.Trainer, pl_module: Any
     ) -> dict[str, int | str | float | dict[str, float]]:
-        return {"step": trainer.global_step, "loss": f"{float(pl_module.last_loss):.3f}"}
+        return {"step": trainer.global_step, "loss": f"{float(pl_module.step_loss):.3f}"}
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)

@@ -10,7 +10,7 @@ from coemerge.callbacks.context import RunContext
 
 
 class TrainingLog(lightning.Callback):
-    """One row every ``every`` optimizer steps, averaged since the row before.
+    """One row every ``every`` optimizer steps; its loss is the mean of the steps' since the last.
 
     Rows are stored with each resume state, so that an interrupted run loses none of them.
     ``tokens_per_s`` counts the time in training batches only, not in callbacks.
@@ -23,11 +23,13 @@ class TrainingLog(lightning.Callback):
         self._rows: dict[str, list[Any]] = _no_rows()
         self._window = {"loss": 0.0, "batches": 0, "seconds": 0.0, "tokens": 0}
         self._last_row = 0
+        self._step = 0
         self._lr = 0.0
         self._batch_t0 = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         drop_rows(trainer, self._table)
+        self._step = trainer.global_step
         self._window["tokens"] = self._run.ledger_at(trainer.global_step).n_tokens
 
     def on_train_batch_start(
@@ -45,9 +47,12 @@ class TrainingLog(lightning.Callback):
         batch_idx: int,
     ) -> None:
         self._window["seconds"] += time.perf_counter() - self._batch_t0
-        self._window["loss"] += pl_module.last_loss.double()
-        self._window["batches"] += 1
         step = trainer.global_step
+        if step == self._step:
+            return  # more micro-batches of a step are to come
+        self._step = step
+        self._window["loss"] += pl_module.step_loss.double()
+        self._window["batches"] += 1
         if step % self._every == 0 and step > self._last_row:
             self._close_row(trainer, pl_module, step)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coemerge.corpus.packing import ANSWER, TOKEN, position_ids
+from coemerge.corpus.packing import ANSWER, START, TOKEN, position_ids
 from coemerge.corpus.store import TokenStore
 
 Batch = dict[str, Tensor]
@@ -32,6 +32,13 @@ def collate(tokens: np.ndarray, marks: np.ndarray, answer_weight: float) -> Batc
     is_answer = torch.from_numpy((marks[:, 1:] & ANSWER) > 0)
     weights[:, :-1] = torch.where(is_answer, answer_weight, 1.0)
     return {"input_ids": ids, "position_ids": positions, "labels": labels, "weights": weights}
+
+
+def label_weight(marks: np.ndarray, answer_weight: float) -> float:
+    """Sum of the weights of all labels of some rows [B, T]: every token but a document's first."""
+    is_label = ((marks[:, 1:] & TOKEN) > 0) & ((marks[:, 1:] & START) == 0)
+    n_answer = int((is_label & ((marks[:, 1:] & ANSWER) > 0)).sum())
+    return int(is_label.sum()) - n_answer + answer_weight * n_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,10 @@ class RowOrder:
 class RowLoader:
     """Iterates over micro-batches of ``batch_rows`` rows; ``accumulate`` of them make a step.
 
-    With several ranks, the micro-batches of a step are dealt out in turn. Rows missing at the end
-    of a pass are padding. The position is part of the resume state (Lightning calls ``state_dict``
-    and ``load_state_dict``).
+    With several ranks, each has micro-batches of so many rows, dealt out in turn. Rows missing at
+    the end of a pass are padding. ``step_weight`` of a batch is the sum of label weights of all
+    rows of its step, wherever they are: what the loss is divided by. The position is part of the
+    resume state (Lightning calls ``state_dict`` and ``load_state_dict``).
     """
 
     def __init__(
@@ -91,6 +99,7 @@ class RowLoader:
         self._rank = rank
         self._world_size = world_size
         self._position = 0
+        self._weight = (-1, torch.zeros(()))  # a step, and its label weights
 
     def __len__(self) -> int:
         return self._n_batches
@@ -101,13 +110,20 @@ class RowLoader:
             offset = (micro * self._world_size + self._rank) * self._batch_rows
             rows = self._order.rows_of(step, offset, self._batch_rows)
             self._position += 1
-            yield self._batch(rows)
+            yield {**self._batch(rows), "step_weight": self._step_weight(step)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._position = int(state["position"])
+
+    def _step_weight(self, step: int) -> Tensor:
+        if self._weight[0] != step:
+            rows = self._order.rows_of(step, 0, self._order.rows_per_step)
+            marks = np.asarray(self._store.marks[rows.start : rows.stop])
+            self._weight = (step, torch.tensor(float(label_weight(marks, self._answer_weight))))
+        return self._weight[1]
 
     def _batch(self, rows: range) -> Batch:
         shape = (self._batch_rows, self._store.row_length)
@@ -119,7 +135,8 @@ class RowLoader:
 
 
 class CorpusDataModule(lightning.LightningDataModule):
-    """The training batches of a token store; arguments as ``RowLoader``."""
+    """The training batches of a token store; arguments as ``RowLoader``, but that the processes of
+    a training share ``batch_rows`` in equal parts."""
 
     def __init__(
         self,
@@ -131,9 +148,19 @@ class CorpusDataModule(lightning.LightningDataModule):
         answer_weight: float,
     ) -> None:
         super().__init__()
-        self._arguments = (store, order, max_steps, batch_rows, accumulate, answer_weight)
+        self._store, self._order, self._answer_weight = store, order, answer_weight
+        self._max_steps, self._batch_rows, self._accumulate = max_steps, batch_rows, accumulate
 
     def train_dataloader(self) -> RowLoader:
         rank = self.trainer.global_rank if self.trainer else 0
         world_size = self.trainer.world_size if self.trainer else 1
-        return RowLoader(*self._arguments, rank, world_size)
+        return RowLoader(
+            self._store,
+            self._order,
+            self._max_steps,
+            self._batch_rows // world_size,
+            self._accumulate,
+            self._answer_weight,
+            rank,
+            world_size,
+        )

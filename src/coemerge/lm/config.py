@@ -41,8 +41,14 @@ class OptimizerConfig:
 
 @dataclass
 class TrainerConfig:
-    """``max_steps`` null means once through the corpus. ``batch_rows`` is per device and
-    micro-batch; ``accumulate`` micro-batches make one optimizer step."""
+    """``max_steps`` null means once through the corpus. ``accumulate`` micro-batches of
+    ``batch_rows`` rows make one optimizer step; devices share each micro-batch in equal parts, so
+    that their number changes nothing about a step.
+
+    ``strategy``: ddp, or fsdp, which spreads weights and optimizer states as well; auto is ddp
+    where there are several devices. ``wait_minutes``: how long processes wait for one of them, as
+    while it trains masks. ``activation_checkpointing``: less memory, more computation.
+    """
 
     max_steps: int | None = None
     batch_rows: int = 16
@@ -52,6 +58,8 @@ class TrainerConfig:
     devices: int = 1
     num_nodes: int = 1
     strategy: str = "auto"
+    wait_minutes: int = 180
+    activation_checkpointing: bool = False
     resume_every: int = 100
     log_every: int = 10
 
@@ -61,6 +69,7 @@ _SIZES = r"(n|num)_\w+|\w+_size|max_position_embeddings"  # keys of every archit
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 ATTENTIONS = ("auto", "eager", "sdpa", "flash_attention_2")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+STRATEGIES = ("auto", "ddp", "fsdp")
 
 
 def check_model_choice(model: ModelConfig) -> None:
@@ -91,6 +100,7 @@ def check_training_config(
     choices = {
         "trainer.precision": (trainer.precision, PRECISIONS),
         "model.attention": (model.attention, ATTENTIONS),
+        "trainer.strategy": (trainer.strategy, STRATEGIES),
         "device": (device, DEVICES),
     }
     problems += [
@@ -98,8 +108,25 @@ def check_training_config(
         for key, (value, allowed) in choices.items()
         if value not in allowed
     ]
+    if not problems:
+        problems = _sharing_problems(trainer, device)
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def _sharing_problems(trainer: TrainerConfig, device: str) -> list[str]:
+    n = trainer.devices * trainer.num_nodes
+    problems = []
+    if trainer.batch_rows % n:
+        problems.append(
+            f"trainer.batch_rows: {trainer.batch_rows} rows cannot be shared by {n} devices "
+            f"equally: a multiple of {n} can"
+        )
+    if trainer.strategy == "fsdp" and n == 1:
+        problems.append("trainer.strategy: fsdp spreads a model over 2 trainer.devices or more")
+    if device == "mps" and n > 1:
+        problems.append(f"trainer.devices: {n} with device=mps, of which there is one")
+    return problems
 
 
 def _number_problems(optimizer: OptimizerConfig, trainer: TrainerConfig) -> list[str]:
@@ -111,6 +138,7 @@ def _number_problems(optimizer: OptimizerConfig, trainer: TrainerConfig) -> list
         "trainer.accumulate": trainer.accumulate,
         "trainer.devices": trainer.devices,
         "trainer.num_nodes": trainer.num_nodes,
+        "trainer.wait_minutes": trainer.wait_minutes,
         "trainer.resume_every": trainer.resume_every,
         "trainer.log_every": trainer.log_every,
     }

@@ -48,16 +48,19 @@ def detect_machine(device: str) -> Machine:
     return Machine(device, bf16, len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1)
 
 
-def choose_execution(machine: Machine, model: ModelConfig, trainer: TrainerConfig) -> Execution:
+def choose_execution(
+    machine: Machine, model: ModelConfig, trainer: TrainerConfig, processes: int = 1
+) -> Execution:
     """On a CPU with bf16 units, eager attention under autocast is preferred to the fused kernel,
-    which gains nothing on short rows."""
+    which gains nothing on short rows. ``processes``: those that share the machine's cores."""
     precision = trainer.precision
     if precision == "auto":
         precision = "bf16-mixed" if machine.bf16 else "32-true"
     attention = model.attention
     if attention == "auto":
         attention = "eager" if machine.accelerator == "cpu" and precision != "32-true" else "sdpa"
-    return Execution(machine.accelerator, precision, attention, trainer.threads or machine.cores)
+    threads = trainer.threads or max(1, machine.cores // processes)
+    return Execution(machine.accelerator, precision, attention, threads)
 
 
 _LINUX = hasattr(os, "sched_getaffinity")

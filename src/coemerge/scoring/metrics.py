@@ -60,8 +60,9 @@ def score_probe(
     world_size: int = 1,
     tokens_per_batch: int | None = None,
 ) -> dict[str, Tensor]:
-    """Scores a probe on this rank's share of the prompts and reduces over ranks."""
-    metric = PromptScores(len(probe.cells), score_base)
+    """Scores a probe on this rank's share of the prompts and reduces over ranks; with a
+    ``world_size`` of 1, all prompts, whoever else is there."""
+    metric = PromptScores(len(probe.cells), score_base, sync_on_compute=world_size > 1)
     index = probe.shard(rank, world_size)
     answers = score_prompts(model, [probe.questions[i] for i in index], tokens_per_batch)
     where = torch.as_tensor(index)
