@@ -13,6 +13,7 @@ from coemerge.report.figures_co_emergence import PICTURES
 from coemerge.report.knowledge_neurons import knowledge_neurons
 from coemerge.report.localization import localization
 from coemerge.report.markup import Html, element, join, number, table, to_html
+from coemerge.report.own_studies import own_studies
 from coemerge.report.page_style import PAGE
 from coemerge.report.picture import clear_figures, figures
 from coemerge.report.published import ARMS, STUDIES, UNKNOWN_ARM
@@ -94,6 +95,7 @@ def write_report(directory: Path, out: Path, others: Sequence[Path] = ()) -> Pat
             _section(title, write(results, drawn), lender.get(study))
             for study, (title, write) in _SECTIONS.items()
         ],
+        _section("Other studies", own_studies(results)),
         _section("Other models and settings", comparison(directories)),
         _section("What the models answer", answers(results)),
         _section("How to read this", element("ul", *[element("li", note) for note in _NOTES])),

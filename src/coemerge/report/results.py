@@ -48,7 +48,8 @@ Row = dict[str, Any]
 class Results:
     """``tables`` by name, without empty ones; ``code`` their versions by table, where a file says;
     ``manifests`` one per run; ``facts`` fact_id -> text; ``missing`` studies without results;
-    ``borrowed`` studies whose results are those of another directory."""
+    ``borrowed`` studies whose results are those of another directory; ``own`` summaries of studies
+    that the page has no section for."""
 
     tables: dict[str, pd.DataFrame]
     summary: list[Row]
@@ -57,6 +58,7 @@ class Results:
     facts: dict[str, str] = field(default_factory=dict)
     code: dict[str, str] = field(default_factory=dict)
     borrowed: dict[str, Path] = field(default_factory=dict)
+    own: dict[str, list[Row]] = field(default_factory=dict)
 
     def table(self, name: str) -> pd.DataFrame:
         """Empty where the study wrote none."""
@@ -106,6 +108,7 @@ def read_results(directory: Path, others: Sequence[Path] = ()) -> Results:
         facts={id_: text for path in reversed(read) for id_, text in _facts(path).items()},
         code={name: version for name, version in code.items() if version},
         borrowed=borrowed,
+        own=_own(directory),
     )
 
 
@@ -151,6 +154,11 @@ def _home(directory: Path, study: str) -> Path | None:
         if any(any(place.glob(pattern)) for pattern in patterns):
             return place
     return None
+
+
+def _own(directory: Path) -> dict[str, list[Row]]:
+    found = sorted((directory / "results").glob("*/summary.json"))
+    return {p.parent.name: _json_list(p) for p in found if p.parent.name not in STUDIES}
 
 
 def _manifests(directory: Path) -> list[Row]:
