@@ -16,21 +16,20 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from coemerge.app.instances import instantiate_entries
 from coemerge.app.schema import register
 from coemerge.app.settings import Settings, read_settings
-from coemerge.app.instances import instantiate_entries
 from coemerge.corpus.arms import ARMS, SIDES
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
-DATA = {
-    "prompts/templates",
-    "prompts/naming",
-    "world/grammar",
-    "world/lexicon",
-    "world/real",
-    "pipeline",
-}  # read by path, not composed
+# Read by path, not composed: folders of phrasings, names, word lists and the like.
+DATA = {"pipeline"} | {
+    path.relative_to(CONF).as_posix()
+    for group in ("prompts", "world")
+    for path in (CONF / group).iterdir()
+    if path.is_dir()
+}
 Brought = Callable[[str, str], list[str]]
 OFFERED = {"run", "run_directory", "run_id", "usual_group", "config", "dataset"}  # by app.training
 
