@@ -56,9 +56,16 @@ def _places(run_directory: Path, manifest: dict[str, Any]) -> list[str]:
         "checkpoints": f"{run_directory / 'checkpoints'} ({n_checkpoints})",
         "tables": f"{run_directory / 'tables'}/*.parquet",
         "pictures": f"{run_directory / 'figures'}/*.png",
-        "W&B": f"wandb leet {run_directory / 'wandb'} (offline; wandb sync publishes)",
+        "W&B": _wandb(run_directory / "wandb"),
     }
     return [f"{name:<12} {place}" for name, place in places.items() if place]
+
+
+def _wandb(directory: Path) -> str:
+    """How to look at what was logged; empty where nothing was."""
+    if list(directory.glob("offline-run-*")):
+        return f"wandb leet {directory} (offline; to publish: wandb sync {directory}/offline-run-*)"
+    return f"wandb leet {directory} (published)" if list(directory.glob("run-*")) else ""
 
 
 def _shares(manifest: dict[str, Any]) -> str:
