@@ -376,6 +376,9 @@ def test_edits_that_change_nothing_have_no_size():
 class Scored:
     """Stands for a judge: the scores of each (side, layer, learning rate) are given."""
 
+    kept = None
+    frames = Judge.frames
+
     def __init__(self, scores: dict[tuple[str, int, float], tuple[float, float, float]]) -> None:
         self._scores = scores
 

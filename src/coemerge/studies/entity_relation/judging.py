@@ -1,6 +1,6 @@
 """What an editor does to every fact, asked for from one side and looked at from both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +18,7 @@ from coemerge.interventions.guard import unchanged
 from coemerge.studies.entity_relation.cases import PROBES, SAME_SUBJECT, SIDES, Case
 from coemerge.studies.shared.editors import Editors
 from coemerge.studies.shared.grids import Setting
+from coemerge.studies.shared.kept import Frames, Kept
 
 MEASURES = {  # and what scores call share and magnitude
     "efficacy": ("es", "em"),
@@ -28,10 +29,19 @@ MEASURES = {  # and what scores call share and magnitude
 
 @dataclass(frozen=True)
 class Judge:
-    """Edits of one model's cases."""
+    """Edits of one model's cases. ``kept``: where what was found is kept, if anywhere."""
 
     editors: Editors
     cases: Sequence[Case]
+    kept: Kept | None = None
+
+    def frames(
+        self, n: int, units: Sequence[object], make: Callable[[int], Frames]
+    ) -> list[Frames]:
+        """``n`` frames of each unit, made or read."""
+        if self.kept is None:
+            return [make(i) for i in range(len(units))]
+        return self.kept.frames(n, [(unit, self.cases) for unit in units], make)
 
     def of_side(self, side: str) -> list[Case]:
         """Those that can be edited from it."""

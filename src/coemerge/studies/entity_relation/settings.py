@@ -11,6 +11,7 @@ from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.judging import Judge
 from coemerge.studies.shared.editors import ANY_LAYER
 from coemerge.studies.shared.grids import Setting, told
+from coemerge.studies.shared.kept import Frames
 
 log = logging.getLogger(__name__)
 Chosen = dict[tuple[str, str], tuple[int, Setting]]  # of (editor, side)
@@ -29,20 +30,17 @@ def tried_settings(
         for layer in ([ANY_LAYER] if editor == "kn" else layers)
         for setting in config.settings(editor)
     ]
-    rows = []
-    for editor, side, layer, setting in tqdm(runs, desc="choosing edits", unit="setting"):
-        found = judge.scores(side, judge.edit(editor, side, layer, setting))
-        rows.append(
-            {
-                "editor": editor,
-                "edit_side": side,
-                "layer": layer,
-                "setting": told(setting),
-                **found,
-                "n": len(judge.of_side(side)),
-            }
-        )
-    tried = pd.DataFrame(rows)
+    with tqdm(total=len(runs), desc="choosing edits", unit="setting") as bar:
+
+        def scores(i: int) -> Frames:
+            editor, side, layer, setting = runs[i]
+            found = judge.scores(side, judge.edit(editor, side, layer, setting))
+            how = {"editor": editor, "edit_side": side, "layer": layer, "setting": told(setting)}
+            bar.update()
+            return (pd.DataFrame([{**how, **found, "n": len(judge.of_side(side))}]),)
+
+        found = judge.frames(1, [(*run[:3], sorted(run[3].items())) for run in runs], scores)
+    tried = pd.concat([frame for (frame,) in found], ignore_index=True)
     best = tried["s"].fillna(-1).groupby([tried["editor"], tried["edit_side"]], sort=False).idxmax()
     chosen = {(runs[i][0], runs[i][1]): (runs[i][2], runs[i][3]) for i in best}
     for (editor, side), (layer, setting) in chosen.items():

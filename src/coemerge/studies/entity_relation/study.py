@@ -25,9 +25,11 @@ from coemerge.studies.entity_relation.tracing import (
     tracing_prompts,
 )
 from coemerge.studies.shared.editors import check_edited_layers, make_editors
+from coemerge.studies.shared.kept import Frames, Kept
 from coemerge.studies.shared.split import split
 
 log = logging.getLogger(__name__)
+STUDY = "entity_relation"
 NOWHERE = -1
 KEPT = "kept for choosing settings"
 
@@ -71,14 +73,16 @@ def study_model(
     """Raises ValueError for layers that the model has not, and where tracing points at none. The
     model is left as found. Moments of keys are kept in ``cache``."""
     check_edited_layers(subject.model, config.layers)
-    traced = _traced(subject, cases.studied, config)
+    kept = _kept(subject, config, cache)
+    traced = _traced(subject, cases.studied, config, kept)
     dev, test = _apart(subject, cases.studied, config)
     token, pointed = _site(traced, {cases.studied[i].fact_id for i in dev}, config)
     layers = [pointed] if config.layers is None else list(config.layers)
     editors = make_editors(subject, layers, config, cache)
     placed = [case.edited_at(token) for case in cases.studied]
-    tried, chosen = tried_settings(Judge(editors, [placed[i] for i in dev]), layers, config)
-    edits, outcomes = _edited(Judge(editors, [placed[i] for i in test]), chosen)
+    on_dev, on_test = (Judge(editors, [placed[i] for i in of], kept) for of in (dev, test))
+    tried, chosen = tried_settings(on_dev, layers, config)
+    edits, outcomes = _edited(on_test, chosen)
     seed = {"seed": subject.seed}
     return Studied(
         subject=subject,
@@ -90,14 +94,23 @@ def study_model(
     )
 
 
-def _traced(subject: Subject, cases: Sequence[Case], config: EntityRelationConfig) -> Traced | None:
+def _kept(subject: Subject, config: EntityRelationConfig, cache: Path) -> Kept:
+    """For what follows from the model, its text and the settings."""
+    model = (subject.identity, subject.opening, subject.separator, subject.start, subject.text)
+    device = next(subject.model.parameters()).device.type
+    return Kept.of(cache.with_name("edits"), STUDY, model, device, config)
+
+
+def _traced(
+    subject: Subject, cases: Sequence[Case], config: EntityRelationConfig, kept: Kept
+) -> Traced | None:
     if not config.traced_facts:
         return None
     studied = [case.fact_id for case in cases]
     facts = subject.facts.set_index("fact_id").loc[studied].reset_index()
     asked = tracing_prompts(subject.prompts, facts, config)
     return trace_sides(
-        subject.model, asked, config, subject.seed, subject.opening, subject.separator
+        subject.model, asked, config, subject.seed, subject.opening, subject.separator, kept
     )
 
 
@@ -151,13 +164,20 @@ def _site(
 
 
 def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of all edits, and of how they ended."""
-    edits, ends = [], []
-    for (editor, side), (layer, setting) in tqdm(chosen.items(), desc="editing", unit="editor"):
-        if not judge.of_side(side):  # all of its facts were kept for the choice
-            continue
-        outcomes = judge.edit(editor, side, layer, setting)
-        warn_of(outcomes)
-        edits.append(judge.side_edits(side, outcomes).assign(editor=editor))
-        ends.append(judge.outcome_rows(side, outcomes).assign(editor=editor))
+    """Rows of all edits, and of how they ended. A side is left out if all of its facts were kept
+    for the choice."""
+    runs = [(*of, *how) for of, how in chosen.items() if judge.of_side(of[1])]
+    with tqdm(total=len(runs), desc="editing", unit="editor") as bar:
+
+        def rows(i: int) -> Frames:
+            editor, side, layer, setting = runs[i]
+            outcomes = judge.edit(editor, side, layer, setting)
+            warn_of(outcomes)
+            bar.update()
+            edits, ends = judge.side_edits(side, outcomes), judge.outcome_rows(side, outcomes)
+            return edits.assign(editor=editor), ends.assign(editor=editor)
+
+        units = [("edits", *run[:3], sorted(run[3].items())) for run in runs]
+        found = judge.frames(2, units, rows)
+    edits, ends = zip(*found, strict=True)
     return pd.concat(edits, ignore_index=True), pd.concat(ends, ignore_index=True)

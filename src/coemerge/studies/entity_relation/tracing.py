@@ -23,6 +23,7 @@ from coemerge.localization.tracing_result import TracingResult, with_total_effec
 from coemerge.studies.entity_relation.config import EntityRelationConfig
 from coemerge.studies.entity_relation.neutral import NeutralTexts, behind_neutral_texts
 from coemerge.studies.shared.contexts import statement
+from coemerge.studies.shared.kept import Kept
 from coemerge.studies.shared.sites import REMEDY, EditSite, best_site
 
 log = logging.getLogger(__name__)
@@ -114,12 +115,14 @@ def trace_sides(
     seed: int,
     opening: int | None = None,
     separator: Sequence[int] = (),
+    kept: Kept | None = None,
 ) -> Traced:
     """Traces every prompt under each of ``config.corruptions``, all under noise of one scale, then
     the control: how much noise on equally many neutral words before the prompt takes.
 
     ``seed``: of the model's run. ``opening``: the token that opens a document, ``separator``: what
-    stands between two statements. The model is left as found. Raises ValueError as ``trace``.
+    stands between two statements. ``kept``: where results are kept, if anywhere. The model is left
+    as found. Raises ValueError as ``trace``.
     """
     whole = [one for one in asked if relation_spans(one, opening)]
     left_out = len(asked) - len(whole)
@@ -134,10 +137,16 @@ def trace_sides(
         corrupt: replace(config.traced(corrupt), noise_std=std)
         for corrupt in (*COMPARED, *config.corruptions)
     }
-    traced = {
-        corrupt: trace(model, bare, settings[corrupt], show_progress=True)
-        for corrupt in config.corruptions
-    }
+    corruptions = list(config.corruptions)
+
+    def traced_by(i: int) -> TracingResult:
+        return trace(model, bare, settings[corruptions[i]], show_progress=True)
+
+    if kept is None:
+        results = [traced_by(i) for i in range(len(corruptions))]
+    else:
+        results = kept.tracing([(settings[c], bare) for c in corruptions], traced_by)
+    traced = dict(zip(corruptions, results, strict=True))
     texts = _neutral_texts(model, whole, bare, config, opening, separator)
     behind, prefixed = behind_neutral_texts(model, texts)
     totals = {

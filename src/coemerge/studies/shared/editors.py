@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from coemerge.editing.contexts import BARE, sample_contexts
@@ -119,22 +118,18 @@ class Editors:
         ]
 
     def _credited(self, requests: Sequence[Request]) -> Tensor:
-        """[E,L,m]: how much of the present right answer each neuron carries; kept."""
-        prompts = [tuple(request.goal.ids) for request in requests]
-        answers = [tuple(request.target_true) for request in requests]
-        missing = [
-            pair for pair in dict.fromkeys(zip(prompts, answers, strict=True))
-            if pair not in self._attributions
-        ]  # fmt: skip
-        if missing:
-            found = attribute(
+        """[E,L,m]: how much of the present right answer each neuron carries; kept, of all requests
+        together, so that batches do not depend on what was asked before."""
+        asked = tuple((tuple(r.goal.ids), tuple(r.target_true)) for r in requests)
+        place = {pair: k for k, pair in enumerate(dict.fromkeys(asked))}
+        if asked not in self._attributions:
+            self._attributions[asked] = attribute(
                 self.model,
-                [prompt for prompt, _ in missing],
-                [answer for _, answer in missing],
+                [prompt for prompt, _ in place],
+                [answer for _, answer in place],
                 AttributionConfig("joint", self.config.steps),
-            )
-            self._attributions.update(zip(missing, found, strict=True))
-        return torch.stack([self._attributions[p] for p in zip(prompts, answers, strict=True)])
+            )[[place[pair] for pair in asked]]
+        return self._attributions[asked]
 
 
 class Model(Protocol):

@@ -1,0 +1,90 @@
+"""Rows that take long, kept by what they were made of, and shared between processes (``units``)."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from coemerge.files import replacing
+from coemerge.localization.tracing_result import TracingResult
+from coemerge.tables.frames import read_frame, write_frame
+from coemerge.units import share
+
+Frames = tuple[pd.DataFrame, ...]
+_PACKAGE = Path(__file__).parents[2]
+_MAKERS = ("interventions", "localization", "editing", "scoring", "studies")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder of units about one thing. ``about``: everything but the code that they depend on,
+    by ``repr``; what other code has made is not read."""
+
+    folder: Path
+    about: str
+
+    @classmethod
+    def of(cls, folder: Path, *about: object) -> "Kept":
+        return cls(folder, _hash(_code(), *about))
+
+    def frames(
+        self, n: int, units: Sequence[object], make: Callable[[int], Frames]
+    ) -> list[Frames]:
+        """``n`` frames of each unit, without their index."""
+        named = [self.folder / _hash(self.about, unit) for unit in units]
+        files = [[path.with_suffix(f".{k}.parquet") for k in range(n)] for path in named]
+
+        def kept(i: int) -> None:
+            for path, frame in reversed(list(zip(files[i], make(i), strict=True))):
+                write_frame(path, frame)  # the first comes last: where it is, all are
+
+        share([of[0] for of in files], kept)
+        return [tuple(map(read_frame, of)) for of in files]
+
+    def tracing(
+        self, units: Sequence[object], make: Callable[[int], TracingResult]
+    ) -> list[TracingResult]:
+        paths = [self.folder / f"{_hash(self.about, unit)}.npz" for unit in units]
+        share(paths, lambda i: _save(paths[i], make(i)))
+        return [_load(path) for path in paths]
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+@cache
+def _code() -> str:
+    """Of all that edits and traces models."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in _MAKERS for path in (_PACKAGE / name).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _save(path: Path, found: TracingResult) -> None:
+    arrays: dict[str, Any] = {f"effect {kind}": effect for kind, effect in found.effects.items()}
+    names = ("p_clean", "p_corrupted", "is_top1", "roles", "windows")
+    arrays |= {name: getattr(found, name) for name in names}
+    arrays |= {"role_names": np.array(found.role_names), "noise_std": np.array(found.noise_std)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _load(path: Path) -> TracingResult:
+    with np.load(path) as kept:
+        arrays = dict(kept)
+    effects = {name.partition(" ")[2]: arrays.pop(name) for name in list(arrays) if " " in name}
+    return TracingResult(
+        **arrays
+        | {
+            "effects": effects,
+            "role_names": tuple(arrays["role_names"].tolist()),
+            "noise_std": float(arrays["noise_std"]),
+        }
+    )
