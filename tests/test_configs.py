@@ -106,6 +106,8 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Brought:
             return [f"model.base={folder / 'base'}"]
         if (group, name) == ("experiment", "chain_of_thought"):
             return [f"model.base={folder / 'run'}"]
+        if (group, name) == ("trainer", "fsdp"):
+            return ["callbacks.localization=null"]
         if group == "world" and name in PUBLIC:
             return [f"world.path={folder / PUBLIC[name][0]}"]
         return []

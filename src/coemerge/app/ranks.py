@@ -79,6 +79,11 @@ def check_ranks(trainer: TrainerConfig) -> None:
             f"trainer.devices={trainer.devices} x trainer.num_nodes={trainer.num_nodes} are "
             f"{wanted}: set {_EXAMPLE}"
         )
+    if here.starter == "srun" and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ValueError(
+            f"srun: use --ntasks-per-node={trainer.devices}, not --ntasks: as many processes on "
+            "each machine"
+        )
     if here.starter is None and trainer.num_nodes > 1:
         raise ValueError(
             f"trainer.num_nodes: {trainer.num_nodes} machines take torchrun or srun, which start "

@@ -24,6 +24,7 @@ from coemerge.app.run_directory import (
     read_run_manifest,
     update_manifest,
 )
+from coemerge.app.schema import TrainConfig
 from coemerge.app.settings import Settings
 from coemerge.callbacks.clock import CallbackClock
 from coemerge.callbacks.context import RunContext
@@ -149,14 +150,7 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         config.trainer.accumulate,
         config.optimizer.answer_weight,
     )
-    entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
-    every = (config.trainer.log_every, config.trainer.resume_every)
-    together = [StopTogether()] if world_size(config.trainer) > 1 else []
-    finite = StopAtNonFinite(run, every, config.trainer.batch_rows)
-    saving = SaveResumeState(run, config.trainer.resume_every)
-    callbacks = [*together, finite, *instantiate_entries(entries, run=run), saving]
-    names = (*("stopping" for _ in together), "finite", *entries, "resume")
-    clock = CallbackClock(dict(zip((c.state_key for c in callbacks), names, strict=True)))
+    callbacks, clock = _make_callbacks(config, run)
     loggers = instantiate_entries(
         (config.logger or {}) if is_first() else {},
         run_directory=run.directory,
@@ -189,6 +183,23 @@ def assemble(settings: Settings, run: RunContext, execution: Execution) -> Train
         model.activation_checkpointing_enable()
     module = LanguageModule(model, config.optimizer, run.max_steps, config.seed)
     return Training(run, module, data, trainer, clock)
+
+
+def _make_callbacks(
+    config: TrainConfig, run: RunContext
+) -> tuple[list[lightning.Callback], CallbackClock]:
+    """In the order in which they are called."""
+    trainer = config.trainer
+    entries = {name: entry for name, entry in (config.callbacks or {}).items() if entry is not None}
+    made = {
+        **({"stopping": StopTogether()} if world_size(trainer) > 1 else {}),
+        "finite": StopAtNonFinite(
+            run, (trainer.log_every, trainer.resume_every), trainer.batch_rows
+        ),
+        **dict(zip(entries, instantiate_entries(entries, run=run), strict=True)),
+        "resume": SaveResumeState(run, trainer.resume_every),
+    }
+    return list(made.values()), CallbackClock({c.state_key: name for name, c in made.items()})
 
 
 def make_model(settings: Settings, dataset: Dataset, execution: Execution) -> PreTrainedModel:
