@@ -54,7 +54,8 @@ format: setup ## fix style and format in place
 type: setup ## check types
 	$(BIN)/mypy
 
-bench: setup ## run the benchmarks
+bench: setup ## run the benchmarks, beside the packages in requirements-bench.txt (ARGS="training ...")
+	@$(BIN)/python -m pip install --quiet -r requirements-bench.txt -c constraints.txt
 	$(BIN)/python -m benchmarks $(ARGS)
 
 repro: setup ## run the DVC pipeline, from data to report; only what changed

@@ -1,8 +1,31 @@
-"""``python -m benchmarks``: runs every benchmark and prints one line each."""
+"""``python -m benchmarks [NAME ...]``: runs the benchmarks, all or those named, and prints one
+table with medians, ranges and goals."""
+
+import sys
+from collections.abc import Callable, Iterator
 
 from benchmarks import attribution, corpus_build, editing, masks, scoring, tracing, training
+from benchmarks.result import Result, as_table
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
+    module.__name__.removeprefix("benchmarks."): module.run
+    for module in (training, scoring, attribution, tracing, masks, editing, corpus_build)
+}
+
+
+def main(names: list[str]) -> None:
+    """Raises SystemExit for a name that there is not."""
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"error: no benchmark {', '.join(unknown)}: {', '.join(BENCHMARKS)}")
+    results: list[Result] = []
+    for name in names or BENCHMARKS:
+        sys.stderr.write(f"{name} ...\n")
+        for result in BENCHMARKS[name]():
+            results.append(result)
+            sys.stderr.write(f"  {' | '.join(cell for cell in result.cells if cell)}\n")
+    sys.stdout.write(f"{as_table(results)}\n")
+
 
 if __name__ == "__main__":
-    for benchmark in (corpus_build, scoring, training, masks, attribution, tracing, editing):
-        for line in benchmark.run():
-            print(line, flush=True)
+    main(sys.argv[1:])

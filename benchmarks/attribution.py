@@ -7,9 +7,7 @@ captum's LayerIntegratedGradients is no peer: its path moves all positions, and 
 layer does on another prompt instead of at 0.
 """
 
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -19,13 +17,14 @@ from torch import Tensor
 from transformers import GPT2LMHeadModel
 
 from benchmarks.common import random_gpt2
+from benchmarks.result import Result, as_table, cpu_time, ratios
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 
-STEPS = 20
+STEPS, GOAL = 20, 20
 N_PROMPTS, N_FOR_PEERS, N_REPEATS = 64, 2, 5
 LENGTHS = (10, 22)  # mean tokens of the main job's completions, and of all its prompts
 N_VOCAB = 1600
@@ -33,14 +32,14 @@ SHAPES = {"L4 d128": (4, 128, 1024), "L6 d256": (6, 256, 1024)}  # layers, resid
 Measure = Callable[[GPT2LMHeadModel, Sequence[Sequence[int]], Sequence[Sequence[int]]], Tensor]
 
 
-def run() -> Iterator[str]:
+def run() -> Iterator[Result]:
     for name, shape in SHAPES.items():
         model = random_gpt2(*shape, N_VOCAB)
         for n_tokens in LENGTHS:
             yield from _compare(f"{name}, {n_tokens} tokens", model, n_tokens)
 
 
-def _compare(name: str, model: GPT2LMHeadModel, n_tokens: int) -> Iterator[str]:
+def _compare(name: str, model: GPT2LMHeadModel, n_tokens: int) -> Iterator[Result]:
     generator = torch.Generator().manual_seed(0)
     prompts = torch.randint(N_VOCAB, (N_PROMPTS, n_tokens), generator=generator).tolist()
     answers = torch.randint(N_VOCAB, (N_PROMPTS, 1), generator=generator).tolist()
@@ -50,38 +49,23 @@ def _compare(name: str, model: GPT2LMHeadModel, n_tokens: int) -> Iterator[str]:
         for grid in ("midpoint", "gauss")
     }
     peers: dict[str, tuple[Measure, str]] = {
-        "habit": (_habit, "midpoint"),
+        "a layer and a prompt at a time": (_habit, "midpoint"),
         "captum": (_captum, "gauss"),
     }
     gaps = {
         peer: _largest_gap(ours[grid](model, few, few_answers), measure(model, few, few_answers))
         for peer, (measure, grid) in peers.items()
     }
-    own: list[float] = []
-    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
-    for _ in range(N_REPEATS):
-        for peer, (measure, grid) in peers.items():  # side by side, as other work comes and goes
-            own.append(_seconds(ours[grid], model, prompts, answers))
-            ratios[peer].append(_seconds(measure, model, few, few_answers) / own[-1])
-    yield (
-        f"attribution     {name}: {1000 * statistics.median(own):.1f} CPU ms per prompt for all "
-        f"layers and {STEPS} points"
-    )
-    for peer, found in ratios.items():
-        yield (
-            f"attribution     {name}: {statistics.median(found):.1f} x cheaper than {peer} "
-            f"({min(found):.1f} to {max(found):.1f}; scores differ by {gaps[peer]:.0e} of the "
-            "largest)"
+    for peer, (measure, grid) in peers.items():
+        found = ratios(
+            cpu_time(lambda grid=grid: len(ours[grid](model, prompts, answers))),
+            cpu_time(lambda measure=measure: len(measure(model, few, few_answers))),
+            N_REPEATS,
         )
-
-
-def _seconds(
-    measure: Measure, model: GPT2LMHeadModel, prompts: list[list[int]], answers: list[list[int]]
-) -> float:
-    """Of the processor, per prompt."""
-    started = time.process_time()
-    measure(model, prompts, answers)
-    return (time.process_time() - started) / len(prompts)
+        told = (
+            f"{name}; {STEPS} points, all layers; scores differ by {gaps[peer]:.0e} of the largest"
+        )
+        yield Result("attribution per prompt", peer, found, GOAL, note=told)
 
 
 def _largest_gap(found: Tensor, expected: Tensor) -> float:
@@ -136,5 +120,4 @@ def _probability(
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{as_table(list(run()))}\n")

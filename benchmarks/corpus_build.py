@@ -12,27 +12,27 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.result import Result
+
 SIZES = {10_000: 5, 100_000: 3, 1_000_000: 1}  # repeated so often: short runs vary most
 _RELATIONS = 5
 
 
-def run() -> Iterator[str]:
+def run() -> Iterator[Result]:
     context = multiprocessing.get_context("spawn")
-    rates = []
+    rates, memory = {}, {}
     for size, repeats in SIZES.items():
-        builds = []
-        for _ in range(repeats):
-            with context.Pool(1) as pool:
-                builds.append(pool.apply(build, (size,)))
-        n_facts, n_documents, _, mebibytes = builds[0]
-        measured = sorted(rate for _, _, rate, _ in builds)
-        rates.append(statistics.median(measured))
-        yield (
-            f"corpus build    {n_facts:>9,} facts, {n_documents:>9,} documents: median "
-            f"{rates[-1]:,.0f} documents/s ({measured[0]:,.0f} to {measured[-1]:,.0f}), peak "
-            f"memory {mebibytes:,.0f} MiB"
-        )
-    yield f"corpus build    slowest / fastest median {min(rates) / max(rates):.2f}"
+        with context.Pool(1, maxtasksperchild=1) as pool:
+            builds = pool.map(build, [size] * repeats, chunksize=1)
+        _, n_documents, _, memory[size] = builds[0]
+        rates[size] = [rate for _, _, rate, _ in builds]
+        told = f"peak memory {memory[size]:,.0f} MiB"
+        yield Result("corpus build", f"{n_documents:,} documents", rates[size], unit="documents/s",
+                     note=told)  # fmt: skip
+    slowest, fastest = (pick(map(statistics.median, rates.values())) for pick in (min, max))
+    yield Result("corpus build, rate", "slowest size over fastest", [slowest / fastest], 0.9)
+    growth = max(memory.values()) / min(memory.values())
+    yield Result("corpus build, memory", "largest size over smallest", [growth], 1.1, at_most=True)
 
 
 def build(size: int) -> tuple[int, int, float, float]:

@@ -3,9 +3,7 @@ request at a time, its contexts and the neutral text in one padded batch, whole 
 layers in every step. ``python -m benchmarks.editing``.
 """
 
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -14,6 +12,7 @@ from torch.nn.functional import kl_div
 from transformers import GPT2LMHeadModel
 
 from benchmarks.common import random_gpt2
+from benchmarks.result import Result, as_table, cpu_time, ratios
 from coemerge.editing.keys import KeyMoment, subject_states
 from coemerge.editing.rank_one import rank_one
 from coemerge.editing.requests import Goal, Request
@@ -23,13 +22,14 @@ from coemerge.interventions.sites import Site
 
 N_EDITS, N_FOR_HABIT, N_REPEATS = 16, 1, 3
 N_TOKENS, N_SUBJECT, N_VOCAB = 10, 2, 1600
+GOAL = 4
 PREFIXES = (5,) * 10 + (10,) * 10
 CONFIG = ValueConfig(stop_loss=0.0)
 SHAPES = {"L4 d128": (4, 128, 1024, 1), "L6 d256": (6, 256, 1024, 2)}  # ..., neurons, edited layer
 Edits = Callable[[Sequence[Request]], list[Tensor]]
 
 
-def run() -> Iterator[str]:
+def run() -> Iterator[Result]:
     for name, (n_layers, d_model, d_mlp, layer) in SHAPES.items():
         model = random_gpt2(n_layers, d_model, d_mlp, N_VOCAB)
         generator = torch.Generator().manual_seed(0)
@@ -53,7 +53,7 @@ def _compare(
     requests: Sequence[Request],
     contexts: Sequence[tuple[int, ...]],
     moment: KeyMoment,
-) -> Iterator[str]:
+) -> Iterator[Result]:
     def at_once(some: Sequence[Request]) -> list[Tensor]:
         found = rank_one(model, some, layer, contexts, moment, CONFIG)
         return [o.edit.deltas[layer].left @ o.edit.deltas[layer].right.T for o in found]
@@ -65,32 +65,24 @@ def _compare(
         return [_habit(model, layer, request, contexts, moment) for request in some]
 
     few = requests[:N_FOR_HABIT]
-    peers: dict[str, Edits] = {"the habit": habit, "ours one at a time": one_by_one}
+    peers: dict[str, Edits] = {
+        "one at a time, whole passes": habit,
+        "ours one at a time": one_by_one,
+    }
     ours = at_once(requests)[:N_FOR_HABIT]
     gaps = {peer: _largest_gap(ours, edits(few)) for peer, edits in peers.items()}
-    own: list[float] = []
-    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
-    for _ in range(N_REPEATS):  # side by side, as other work comes and goes
-        own.append(_seconds(at_once, requests))
-        for peer, edits in peers.items():
-            ratios[peer].append(_seconds(edits, few) / own[-1])
-    yield (
-        f"editing         {name}: {1000 * statistics.median(own):.0f} CPU ms per rank-one edit, "
-        f"{N_EDITS} at once, {CONFIG.steps} steps, {len(contexts)} contexts"
-    )
-    for peer, found in ratios.items():
-        yield (
-            f"editing         {name}: {statistics.median(found):.1f} x cheaper than {peer} "
-            f"({min(found):.1f} to {max(found):.1f}; edits differ by {gaps[peer]:.0e} of the "
-            "largest entry)"
+    for peer, edits in peers.items():
+        found = ratios(
+            cpu_time(lambda: len(at_once(requests))),
+            cpu_time(lambda edits=edits: len(edits(few))),
+            N_REPEATS,
         )
-
-
-def _seconds(edits: Edits, requests: Sequence[Request]) -> float:
-    """Of the processor, per edit."""
-    started = time.process_time()
-    edits(requests)
-    return (time.process_time() - started) / len(requests)
+        goal = GOAL if edits is habit else None
+        told = (
+            f"{name}; {N_EDITS} at once, {CONFIG.steps} steps, {len(contexts)} contexts; edits "
+            f"differ by {gaps[peer]:.0e} of the largest entry"
+        )
+        yield Result("rank-one edits", peer, found, goal, note=told)
 
 
 def _largest_gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
@@ -144,5 +136,4 @@ def _habit(
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{as_table(list(run()))}\n")

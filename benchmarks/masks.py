@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
 
+from benchmarks.result import Result, as_table
 from coemerge.app.analysis import read_analysis
 from coemerge.app.cli import ROOT
 from coemerge.app.schema import register
@@ -62,10 +63,9 @@ EQUAL = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """Seconds per mask, of the processor and of the clock, and fractions of answers."""
+    """Seconds of the processor per mask, and fractions of answers."""
 
     cpu_s: float
-    wall_s: float
     target: float
     tasks: float
     facts: float
@@ -73,15 +73,14 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{self.cpu_s:.2f} CPU s ({self.wall_s:.2f} s) per mask: target drop "
-            f"{self.target:.2f}, other tasks {self.tasks:.2f}, other facts {self.facts:.2f}, "
-            f"recovery {self.recovery:.2f}"
+            f"{self.cpu_s:.2f} CPU s, target drop {self.target:.2f}, other tasks "
+            f"{self.tasks:.2f}, other facts {self.facts:.2f}, recovery {self.recovery:.2f}"
         )
 
 
-def run(directory: str = RUN) -> Iterator[str]:
+def run(directory: str = RUN) -> Iterator[Result]:
     if not (ROOT / directory / "checkpoints").is_dir():
-        yield f"masks           skipped: {directory} is not there (make train)"
+        sys.stderr.write(f"masks: skipped, {directory} is not there (make train)\n")
         return
     subject = _subject(str(ROOT / directory))
     study = TaskLocalizationConfig(n_facts=N_FACTS)
@@ -91,15 +90,12 @@ def run(directory: str = RUN) -> Iterator[str]:
         return Examples(prompts, selected.targets, list(selected.accuracy), config, selected.known)
 
     plain = _measure(subject, examples(preset("small", **PLAIN)), at_once=False)
-    yield f"masks           one at a time, plain settings: {plain}"
-    for name, settings in (("as good as these", EQUAL), ("default settings", {})):
+    for name, settings, goal in (("as good as these", EQUAL, 8), ("default settings", {}, None)):
         config = preset("small", facts_per_chunk=N_FACTS, **settings)
         ours = _measure(subject, examples(config), at_once=True)
-        yield f"masks           {N_FACTS} facts at once, {name}: {ours}"
-        yield (
-            f"masks           {plain.cpu_s / ours.cpu_s:.1f} x cheaper per mask "
-            f"({plain.wall_s / ours.wall_s:.1f} x by the clock)"
-        )
+        told = f"{N_FACTS} facts at once, {name}: {ours}; one at a time: {plain}"
+        found = [plain.cpu_s / ours.cpu_s]
+        yield Result("masks", "one at a time, plain settings", found, goal, note=told)
 
 
 def _subject(run_directory: str) -> Subject:
@@ -112,13 +108,13 @@ def _subject(run_directory: str) -> Subject:
 
 
 def _measure(subject: Subject, examples: Examples, at_once: bool) -> Outcome:
-    cpu, wall = time.process_time(), time.perf_counter()
+    started = time.process_time()
     if at_once:
         masks = train_masks(subject.model, examples, show_progress=False)
     else:
         masks = _one_at_a_time(subject, examples)
     n = len(masks)
-    cpu, wall = (time.process_time() - cpu) / n, (time.perf_counter() - wall) / n
+    cpu = (time.process_time() - started) / n
     settings = EffectsConfig(references=("mean",), random_draws=1)
     found = evaluate_masks(subject.model, examples, masks, settings)
     found = found[found["control"] == "none"]
@@ -126,7 +122,7 @@ def _measure(subject: Subject, examples: Examples, at_once: bool) -> Outcome:
     is_own = (ablated["eval_facts"] == "own").to_numpy()
     is_target = is_own & (ablated["eval_task"] == ablated["mask_task"]).to_numpy()
     drops = [ablated["relative_drop"][rows] for rows in (is_target, is_own & ~is_target, ~is_own)]
-    return Outcome(cpu, wall, *(_mean(drop) for drop in drops), _mean(found["recovery"]))
+    return Outcome(cpu, *(_mean(drop) for drop in drops), _mean(found["recovery"]))
 
 
 def _one_at_a_time(subject: Subject, examples: Examples) -> TrainedMasks:
@@ -151,5 +147,4 @@ def _mean(values: pd.Series) -> float:
 
 
 if __name__ == "__main__":
-    for line in run(*sys.argv[1:2]):
-        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{as_table(list(run(*sys.argv[1:2])))}\n")

@@ -2,9 +2,7 @@
 forward pass of the clean prompt and its 10 corrupted copies, as in the public code, except that
 the logits of the last token alone are computed. ``python -m benchmarks.tracing``."""
 
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common import random_gpt2
+from benchmarks.result import Result, as_table, cpu_time, ratios
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
@@ -25,48 +24,38 @@ from coemerge.localization.tracing_prompts import TracedPrompt
 
 N_PROMPTS, N_PLAIN, N_REPEATS = 16, 1, 5
 LENGTHS = (10, 22)  # mean tokens of the main job's completions, and of all its prompts
-N_VOCAB = 1600
+N_VOCAB, GOAL = 1600, 8
 CONFIGS = {
     "three kinds": TracingConfig(severed=(), noise_std=1.0),
     "three kinds, windows of 2": TracingConfig(severed=(), window=2, noise_std=1.0),
 }
 
 
-def run() -> Iterator[str]:
+def run() -> Iterator[Result]:
     model = random_gpt2(4, 128, 512, N_VOCAB)
     for n_tokens in LENGTHS:
         for name, config in CONFIGS.items():
             yield _compare(f"L4 d128, {n_tokens} tokens, {name}", model, config, n_tokens)
 
 
-def _compare(name: str, model: nn.Module, config: TracingConfig, n_tokens: int) -> str:
+def _compare(name: str, model: nn.Module, config: TracingConfig, n_tokens: int) -> Result:
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(N_VOCAB, (N_PROMPTS, n_tokens), generator=generator).tolist()
     prompts = [TracedPrompt(row, answer=7, subject=(1, 3)) for row in ids]
     ours = partial(trace, model, config=config)
     plain = partial(plain_effects, model, config=config)
-    found, expected = ours(prompts[:N_PLAIN]).effects, plain(prompts[:N_PLAIN])
+    effects, expected = ours(prompts[:N_PLAIN]).effects, plain(prompts[:N_PLAIN])
     gap = max(
-        float(np.abs(found[kind] - expected[kind]).max() / np.abs(expected[kind]).max())
+        float(np.abs(effects[kind] - expected[kind]).max() / np.abs(expected[kind]).max())
         for kind in expected
     )
-    own, ratios = [], []
-    for _ in range(N_REPEATS):  # side by side, as other work comes and goes
-        own.append(_seconds(ours, prompts))
-        ratios.append(_seconds(plain, prompts[:N_PLAIN]) / own[-1])
-    return (
-        f"causal tracing  {name}: {1000 * statistics.median(own):.0f} CPU ms per prompt, "
-        f"{statistics.median(ratios):.1f} x cheaper than a pass per state "
-        f"({min(ratios):.1f} to {max(ratios):.1f}; effects differ by {gap:.0e} "
-        "of the largest)"
+    found = ratios(
+        cpu_time(lambda: len(ours(prompts).effects["resid"])),
+        cpu_time(lambda: len(plain(prompts[:N_PLAIN])["resid"])),
+        N_REPEATS,
     )
-
-
-def _seconds(measure: Callable[[Sequence[TracedPrompt]], object], prompts: list) -> float:
-    """Of the processor, per prompt."""
-    started = time.process_time()
-    measure(prompts)
-    return (time.process_time() - started) / len(prompts)
+    told = f"{name}; effects differ by {gap:.0e} of the largest"
+    return Result("causal tracing per prompt", "a forward pass per site", found, GOAL, note=told)
 
 
 @torch.no_grad()
@@ -142,5 +131,4 @@ def _put(at: int, value: Tensor, x: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    for line in run():
-        sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{as_table(list(run()))}\n")

@@ -1,91 +1,123 @@
-"""Training tokens per second against a bare PyTorch loop on the same batches and model."""
+"""Training tokens per second, callbacks off, against a bare PyTorch loop and transformers.Trainer:
+the same model, batches, loss, precision and optimizer. ``python -m benchmarks.training``.
 
+By the clock, after a warm-up: threads count here, and what a trainer does between steps.
+"""
+
+import sys
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightning
 import torch
-from transformers import PreTrainedModel
+from torch import Tensor
+from torch.utils.data import IterableDataset
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from benchmarks.common import small_dataset
-from coemerge.corpus.loader import CorpusDataModule, RowLoader, RowOrder
+from benchmarks.result import Result, Timed, as_table, ratios
+from coemerge.app.training import quiet_libraries
+from coemerge.corpus.loader import Batch, CorpusDataModule, RowLoader, RowOrder
 from coemerge.lm.build import build_model
 from coemerge.lm.config import OptimizerConfig
-from coemerge.lm.machine import Execution, choose_execution, detect_machine
+from coemerge.lm.machine import choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule, weighted_loss
 
-STEPS, WARM_UP = 150, 30
+STEPS, WARM_UP, N_REPEATS = 130, 30, 5
 
 
-class _Clock(lightning.Callback):
-    """Seconds of the steps after the warm-up."""
+def run() -> Iterator[Result]:
+    quiet_libraries()
+    peers: list[tuple[str, Timed, float]] = [("a bare PyTorch loop", bare, 0.98)]
+    try:
+        import accelerate  # noqa: F401
 
-    def on_train_batch_start(
-        self, trainer: lightning.Trainer, pl_module: object, batch: object, batch_idx: int
-    ) -> None:
-        if batch_idx == WARM_UP:
-            self.t0 = time.perf_counter()
+        peers.append(("transformers.Trainer", hugging_face, 1.0))
+    except ImportError:
+        sys.stderr.write("training: no accelerate for a peer (requirements-bench.txt)\n")
+    for name, peer, goal in peers:
+        found = ratios(ours, peer, N_REPEATS)
+        told = f"{1 / ours():,.0f} tokens/s, the model of fact_injection"
+        yield Result("training, tokens/s, callbacks off", name, found, goal, note=told)
 
-    def on_train_end(self, trainer: lightning.Trainer, pl_module: object) -> None:
-        self.seconds = time.perf_counter() - self.t0
 
+@dataclass
+class Setup:
+    """A fresh model and its batches. ``began``: when the warm-up was over."""
 
-class _Setup(NamedTuple):
     optimizer: OptimizerConfig
-    execution: Execution
+    precision: str
     model: PreTrainedModel
-    batches: tuple  # the arguments of RowLoader
+    batches: tuple[Any, ...]  # the arguments of RowLoader
+    began: float = field(default=0.0)
+
+    @property
+    def is_mixed(self) -> bool:
+        return self.precision == "bf16-mixed"
+
+    def warm(self, step: int) -> None:
+        """Called as ``step`` begins."""
+        if step == WARM_UP:
+            self.began = time.perf_counter()
+
+    @property
+    def seconds_per_token(self) -> float:
+        store, _, _, rows, *_ = self.batches
+        tokens = (STEPS - WARM_UP) * rows * store.row_length
+        return (time.perf_counter() - self.began) / tokens
 
 
-def run() -> Iterator[str]:
-    chosen, dataset = small_dataset()
-    bare, ours = _bare(), _ours()
-    tokens = (STEPS - WARM_UP) * chosen.config.trainer.batch_rows * dataset.store.row_length
-    yield (
-        f"training        {tokens / ours:,.0f} tokens/s, {bare / ours:.2f} x a bare PyTorch loop"
-    )
-
-
-def _setup() -> _Setup:
+def setup() -> Setup:
     chosen, dataset = small_dataset()
     config = chosen.config
     execution = choose_execution(detect_machine("cpu"), config.model, config.trainer)
     torch.set_num_threads(execution.threads)
-    rows = config.trainer.batch_rows
-    order = RowOrder(dataset.store.n_rows, rows)
-    batches = (dataset.store, order, STEPS, rows, 1, config.optimizer.answer_weight)
-    model = build_model(
-        config.model, dataset.tokenizer, dataset.store.row_length, execution.attention, 0
-    )
-    return _Setup(config.optimizer, execution, model, batches)
+    rows, store = config.trainer.batch_rows, dataset.store
+    batches = (store, RowOrder(store.n_rows, rows), STEPS, rows, 1, config.optimizer.answer_weight)
+    attention = execution.attention
+    model = build_model(config.model, dataset.tokenizer, store.row_length, attention, 0)
+    return Setup(config.optimizer, execution.precision, model.train(), batches)
 
 
-def _bare() -> float:
-    config, execution, model, batches = _setup()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, fused=True)
-    mixed = execution.precision == "bf16-mixed"
-    for step, batch in enumerate(RowLoader(*batches)):
-        if step == WARM_UP:
-            t0 = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            logits = model(
-                input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
-            ).logits
-            loss = weighted_loss(logits, batch["labels"], batch["weights"])
+def loss_of(model: PreTrainedModel, batch: Batch) -> Tensor:
+    logits = model(
+        input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+    ).logits
+    return weighted_loss(logits, batch["labels"], batch["weights"])
+
+
+def bare() -> float:
+    job = setup()
+    optimizer = torch.optim.AdamW(job.model.parameters(), lr=job.optimizer.lr, fused=True)
+    for step, batch in enumerate(RowLoader(*job.batches)):
+        job.warm(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=job.is_mixed):
+            loss = loss_of(job.model, batch)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+        torch.nn.utils.clip_grad_norm_(job.model.parameters(), job.optimizer.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
-    return time.perf_counter() - t0
+    return job.seconds_per_token
 
 
-def _ours() -> float:
-    config, execution, model, batches = _setup()
-    clock = _Clock()
+def ours() -> float:
+    job = setup()
+
+    class Clock(lightning.Callback):
+        def on_train_batch_start(
+            self, trainer: lightning.Trainer, pl_module: object, batch: object, batch_idx: int
+        ) -> None:
+            job.warm(batch_idx)
+
+        def on_train_end(self, trainer: lightning.Trainer, pl_module: object) -> None:
+            self.seconds_per_token = job.seconds_per_token
+
+    clock = Clock()
     trainer = lightning.Trainer(
         accelerator="cpu",
-        precision=execution.precision,
+        precision=job.precision,  # type: ignore[arg-type]
         max_steps=STEPS,
         callbacks=[clock],
         logger=False,
@@ -94,5 +126,64 @@ def _ours() -> float:
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(LanguageModule(model, config, STEPS), CorpusDataModule(*batches))
-    return clock.seconds
+    trainer.fit(LanguageModule(job.model, job.optimizer, STEPS), CorpusDataModule(*job.batches))
+    return clock.seconds_per_token
+
+
+class Batches(IterableDataset):
+    """Whole batches, as transformers.Trainer wants to be given data."""
+
+    def __init__(self, loader: RowLoader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)
+
+
+class WeightedTrainer(Trainer):
+    """With our loss."""
+
+    def compute_loss(
+        self, model: PreTrainedModel, inputs: Batch, *arguments: Any, **named: Any
+    ) -> Tensor:
+        return loss_of(model, inputs)
+
+
+def hugging_face() -> float:
+    job = setup()
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+            job.warm(state.global_step)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **named: Any) -> None:
+            self.seconds_per_token = job.seconds_per_token
+
+    clock = Clock()
+    arguments = TrainingArguments(
+        max_steps=STEPS,
+        per_device_train_batch_size=1,  # a whole batch of ours
+        learning_rate=job.optimizer.lr,
+        lr_scheduler_type="constant",
+        optim="adamw_torch_fused",
+        max_grad_norm=job.optimizer.clip_norm,
+        bf16=job.is_mixed,
+        use_cpu=True,
+        remove_unused_columns=False,
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+    )
+    WeightedTrainer(
+        model=job.model,
+        args=arguments,
+        train_dataset=Batches(RowLoader(*job.batches)),
+        data_collator=lambda batches: batches[0],
+        callbacks=[clock],
+    ).train()
+    return clock.seconds_per_token
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{as_table(list(run()))}\n")
