@@ -13,7 +13,7 @@ from coemerge.prompts.generic import phrasings_from
 from coemerge.prompts.minimal_pairs import pair_prompts, pair_sentences
 from coemerge.prompts.naming import load_naming
 from coemerge.prompts.render import Question, Rendered, Renderer
-from coemerge.prompts.tasks import NAMING, TASKS, Task
+from coemerge.prompts.tasks import CORE_TASKS, TASKS, Task
 from coemerge.prompts.templates import (
     OBJECT,
     PHRASINGS,
@@ -31,7 +31,7 @@ from tests.properties import attempted, gone_wrong, often
 PROMPTS = ROOT / "conf" / "prompts"
 TEMPLATES: dict[str, Any] = yaml.safe_load((PROMPTS / "templates" / "drill.yaml").read_text())
 NAMES: dict[str, Any] = yaml.safe_load((PROMPTS / "naming" / "default.yaml").read_text())
-ASKED = [t for t in TASKS.values() if t.name != NAMING and t.base != "multihop"]
+ASKED = [t for t in TASKS.values() if t.base in CORE_TASKS]
 
 words = st.text("ab ,'é", max_size=5).map(lambda t: " ".join(t.split()))
 odd = st.sampled_from(["[X]", "[Y]", "{}", "$x$", "%s", "\\1", "A", "yes", "___", "Note:", '"'])

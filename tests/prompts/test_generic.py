@@ -17,13 +17,13 @@ from coemerge.prompts.encoding import Encoder, encode_documents
 from coemerge.prompts.generic import phrasings_from
 from coemerge.prompts.options import OptionSets
 from coemerge.prompts.render import Rendered
-from coemerge.prompts.tasks import TASKS, get_task
-from coemerge.prompts.templates import PHRASINGS, TemplateBook, slot_problem
+from coemerge.prompts.tasks import CORE_TASKS, TASKS, get_task
+from coemerge.prompts.templates import TemplateBook, slot_problem
 from coemerge.worlds.facts import Relation, Wordings, World
 from coemerge.worlds.public import PublicWorldConfig
 from tests.documents import shown_options, stored_texts
 
-KEYS = [key for key in PHRASINGS if key != "multihop"]
+KEYS = [get_task(name).phrasing for name in CORE_TASKS]
 RIVER = Relation("main_river", "city", "river", label="main river")
 ENDING = [
     "The river of [X] is [Y].",

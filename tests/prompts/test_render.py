@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from coemerge.prompts.render import Question, check_frames
-from coemerge.prompts.tasks import TASKS, get_task
+from coemerge.prompts.tasks import CORE_TASKS, TASKS, get_task
 
-DIRECT = [t.name for t in TASKS.values() if not t.route and t.asks != "relation"]  # test_naming
+DIRECT = [*CORE_TASKS, "multihop"]
 TWO_STEP = [t.name for t in TASKS.values() if t.route]
 
 
