@@ -6,7 +6,6 @@ Tests share one pipeline, and leave it as they found it.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.clones import copy_checkout
 
 LIMIT_S = 1800  # of a command, on a machine that does other things too
 RUN = Path("artifacts") / "runs" / "smoke-seed0"
@@ -84,13 +83,7 @@ class Checkout:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The files of this checkout, as git has them or will have them, run from data to report."""
     checkout = Checkout(tmp_path_factory.mktemp("pipeline") / "clone")
-    names = subprocess.check_output(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, text=True
-    )
-    for name in names.splitlines():
-        if (ROOT / name).is_file():
-            (checkout.directory / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, checkout.directory / name)
+    copy_checkout(checkout.directory)
     text = checkout.read(Path("dvc.yaml"))
     assert "conf/pipeline/fact_injection.yaml" in text
     checkout.write(Path("dvc.yaml"), text.replace("pipeline/fact_injection", "pipeline/smoke"))
