@@ -1,0 +1,209 @@
+"""What a unit of each study costs, how fast this machine computes it in models of several sizes,
+and what that comes to for models of 1 and 7 billion parameters: ``python -m benchmarks.scaling``.
+
+Floating-point operations are counted as the code does them (torch's counter, forwards and
+backwards) in models of two depths, and told in token passes: multiples of 2 x the parameters that a
+token is multiplied with. They grow in a straight line with the number of layers. Seconds are those
+of the processor, on one thread.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.common import random_gpt2, small_dataset
+from coemerge.editing.rank_one import rank_one
+from coemerge.editing.requests import Goal, Request
+from coemerge.localization.attribution_config import AttributionConfig
+from coemerge.localization.causal_tracing import trace
+from coemerge.localization.chunks import train_masks
+from coemerge.localization.effects import EffectsConfig, evaluate_masks
+from coemerge.localization.examples import Examples
+from coemerge.localization.knowledge_neurons import attribute
+from coemerge.localization.tracing_config import TracingConfig
+from coemerge.localization.tracing_prompts import TracedPrompt
+from coemerge.scoring.forward import score_prompts
+from coemerge.scoring.probe import make_probe
+from coemerge.studies.task_localization.config import TaskLocalizationConfig
+from coemerge.studies.task_localization.localize import Subject, prepare
+
+SHALLOW, DEEP = (3, 64, 256), (6, 64, 256)  # layers, residual, neurons: where work is counted
+SHAPES = ((2, 64, 256), (4, 128, 512), (6, 256, 1024), (8, 512, 2048))  # where it is timed
+CANDIDATES, MASKED_FACTS, STEPS = 40, 2, 2  # further steps are alike
+LARGE = {"OLMo 1B": (16, 1.2e9), "OLMo 7B": (32, 6.9e9)}  # layers, parameters
+PEAK = 67e12  # of an H100 in float32, as its vendor states it
+SHARES = (0.2, 0.5)  # of the peak, from slow to fast
+Work = Callable[[nn.Module], int]  # does some units, and says how many
+
+
+@dataclass(frozen=True)
+class Unit:
+    """``passes``: token passes of one unit in models of two depths."""
+
+    name: str
+    passes: tuple[float, float]
+
+    def at(self, n_layers: int) -> float:
+        (x0, x1), (y0, y1) = (SHALLOW[0], DEEP[0]), self.passes
+        return y0 + (y1 - y0) * (n_layers - x0) / (x1 - x0)
+
+
+@cache
+def prompts() -> list:
+    return list(make_probe(small_dataset()[1].prompts).questions)[::400]
+
+
+@cache
+def n_vocab() -> int:
+    return len(small_dataset()[1].tokenizer)
+
+
+def scored(model: nn.Module) -> int:
+    score_prompts(model, prompts())
+    return len(prompts())
+
+
+def attributed(model: nn.Module, method: str = "joint") -> int:
+    few = prompts()[::4]
+    asked = [list(q.ids) for q in few], [[q.answer_ids[0]] for q in few]
+    attribute(model, *asked, AttributionConfig(method, 20))
+    return len(few)
+
+
+def traced(model: nn.Module) -> int:
+    few = [TracedPrompt(list(q.ids), q.answer_ids[0], (1, 3)) for q in prompts()[::8]]
+    trace(model, few, TracingConfig(noise_std=1.0))
+    return len(few)
+
+
+def edited(model: nn.Module) -> int:
+    few = prompts()[::8]
+    requests = [Request(Goal(list(q.ids), (1, 3), [7]), list(q.answer_ids)) for q in few]
+    rank_one(model, requests, 1, [()], None)
+    return len(few)
+
+
+def masked(model: nn.Module) -> dict[str, float]:
+    """Operations of a step of training one mask, and of an evaluation of one."""
+    _, data = small_dataset()
+    facts = sorted(set(data.prompts["fact_id"].to_pylist()))[:CANDIDATES]
+    config = TaskLocalizationConfig(
+        threshold=0, n_facts=MASKED_FACTS, min_facts=1, masks={"steps": STEPS}
+    )
+    subject = Subject(model, 0, data.prompts, facts, None, 5)
+    selected, asked = prepare(subject, config)
+    examples = Examples(
+        asked, selected.targets, list(selected.accuracy), config.mask_config, selected.known
+    )
+    with FlopCounterMode(display=False) as counter:
+        masks = train_masks(model, examples, show_progress=False)
+    found = {"a step of training a mask": counter.get_total_flops() / (len(masks) * STEPS)}
+    evaluated = []
+    for draws in (1, 2):  # every further one costs the same
+        settings = EffectsConfig(config.all_references, draws, config.other_prompts)
+        with FlopCounterMode(display=False) as counter:
+            evaluate_masks(model, examples, masks, settings)
+        evaluated.append(counter.get_total_flops() / len(masks))
+    first, second = evaluated
+    name = f"evaluating a mask beside {config.random_draws} random ones"
+    return found | {name: first + (config.random_draws - 1) * (second - first)}
+
+
+WORK: dict[str, Work] = {
+    "scoring a prompt": scored,
+    "attributing a prompt (joint, 20 points)": attributed,
+    "tracing a prompt (10 samples, all kinds)": traced,
+    "an edit by ROME (as published)": edited,
+}
+
+
+def counted(model: nn.Module) -> dict[str, float]:
+    """Operations of a unit."""
+    found = {}
+    for name, work in WORK.items():
+        with FlopCounterMode(display=False) as counter:
+            n = work(model)
+        found[name] = counter.get_total_flops() / n
+    return found | masked(model)
+
+
+def n_multiplied(model: nn.Module) -> int:
+    """Parameters that a token is multiplied with: of blocks and unembedding, embeddings not."""
+    blocks = sum(p.numel() for name, p in model.named_parameters() if ".h." in name)
+    return blocks + model.config.n_embd * n_vocab()
+
+
+def units() -> list[Unit]:
+    shallow, deep = (random_gpt2(*shape, n_vocab()) for shape in (SHALLOW, DEEP))
+    (first, n0), (second, n1) = ((counted(m), n_multiplied(m)) for m in (shallow, deep))
+    return [Unit(k, (first[k] / (2 * n0), second[k] / (2 * n1))) for k in first]
+
+
+def rates() -> list[tuple[str, int, float, float]]:
+    """Shape, parameters, and GFLOP/s forwards (scoring) and with gradients (attribution)."""
+    rows = []
+    for shape in SHAPES:
+        model = random_gpt2(*shape, n_vocab())
+        speeds = []
+        for work in (scored, attributed):
+            with FlopCounterMode(display=False) as counter:
+                work(model)
+            best = min(_cpu_seconds(work, model) for _ in range(2))
+            speeds.append(counter.get_total_flops() / best / 1e9)
+        rows.append((f"L{shape[0]} d{shape[1]}", n_multiplied(model), *speeds))
+    return rows
+
+
+def _cpu_seconds(work: Work, model: nn.Module) -> float:
+    started = time.process_time()
+    work(model)
+    return time.process_time() - started
+
+
+def told(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def say(*cells: object) -> None:
+    sys.stdout.write(f"| {' | '.join(map(str, cells))} |\n")
+    sys.stdout.flush()
+
+
+def header(*cells: str) -> None:
+    sys.stdout.write("\n")
+    say(*cells)
+    say(*["---"] * len(cells))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    mean = np.mean([len(q.ids) for q in prompts()])
+    sys.stdout.write(f"tokens of a prompt, mean: {mean:.1f}\n")
+    header("model", "parameters multiplied", "GFLOP/s forwards", "with gradients")
+    for shape, n, forwards, backwards in rates():
+        say(shape, f"{n / 1e6:.2f} M", f"{forwards:.0f}", f"{backwards:.0f}")
+    found = units()
+    header("token passes of", *(f"L{shape[0]}" for shape in (SHALLOW, DEEP)), *LARGE)
+    for unit in found:
+        sizes = [*unit.passes, *(unit.at(n_layers) for n_layers, _ in LARGE.values())]
+        say(unit.name, *(f"{size:,.0f}" for size in sizes))
+    header("a thousand of", *(f"{name}, one GPU" for name in LARGE))
+    for unit in found:
+        work = [1000 * 2 * n * unit.at(n_layers) for n_layers, n in LARGE.values()]
+        slow, fast = SHARES
+        times = [f"{told(w / PEAK / fast)} to {told(w / PEAK / slow)}" for w in work]
+        say(unit.name, *times)
+
+
+if __name__ == "__main__":
+    main()
