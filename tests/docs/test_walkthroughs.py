@@ -10,13 +10,15 @@ from tests.docs.walkthrough import Change, Run, Write, follow, steps
 
 HOW_TOS = sorted((ROOT / "docs" / "how-to").glob("add-*.md"))
 TUTORIAL = ROOT / "docs" / "tutorial.md"
-SHORTER = {"python train.py experiment=tutorial": "trainer.max_steps=20"}
+# Several threads wait for each other where others use the cores too.
+ALONE = {"python train.py": "trainer.threads=1"}
+SHORTER = {"python train.py": "trainer.threads=1 trainer.max_steps=20"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", HOW_TOS, ids=lambda path: path.stem)
 def test_a_how_to_does_what_it_says(document: Path, copy: Path):
-    follow(document, copy, environment_of(copy))
+    follow(document, copy, environment_of(copy), ALONE)
 
 
 @pytest.mark.slow

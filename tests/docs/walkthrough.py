@@ -15,7 +15,7 @@ from pathlib import Path
 _FENCE = re.compile(r"^```(\w*)\s*$")
 _FILE = re.compile(r"`([\w./-]+)`(?: \([^)]*\))?:$")
 _DONE_ALREADY = ("git clone", "cd coemerge", "make setup", ". .venv/", "source .venv/")
-_LIMIT_S = 420
+_LIMIT_S = 1800  # on a machine that does other things too
 
 
 @dataclass(frozen=True)
