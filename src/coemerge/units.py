@@ -23,11 +23,12 @@ _PAUSE = 0.2  # seconds between looks at units that others are making
 @dataclass
 class Worker:
     """This process among those that share an analysis. ``shard``: its number, None where it is
-    alone; of the units it came across it has ``made`` some."""
+    alone; of the units it came across it has ``made`` some, in so many ``seconds``."""
 
     shard: int | None = None
     n_units: int = 0
     made: int = 0
+    seconds: float = 0.0
 
 
 class NothingLeft(Exception):
@@ -96,7 +97,9 @@ def _is_made(path: Path, i: int, make: Callable[[int], None], worker: Worker) ->
         except BlockingIOError:
             return False
         if not path.is_file():  # else it was made between the look and the lock
+            started = time.perf_counter()
             make(i)
             worker.made += 1
+            worker.seconds += time.perf_counter() - started
         lock.unlink(missing_ok=True)  # whoever holds or waits for it finds the file there
     return True

@@ -44,11 +44,11 @@ def test_a_shard_that_leaves_one_model_goes_on_with_the_next(capsys):
 
     assert studied == ["a", "b"]
     assert capsys.readouterr().out == (
-        "shard 1: made 0 of 0 units; shard 0 goes on with edits and writes the results\n"
+        "shard 1: made 0 of 0 units (0 of 0 s); shard 0 goes on with edits and writes the results\n"
     )
     with as_shard(0):
         assert of_each(study, ["a", "b"], [False, True]) == ["a", "b"]
-    assert "shard 0: made 0 of 0 units and wrote the results" in capsys.readouterr().out
+    assert "shard 0: made 0 of 0 units (0 of 0 s) and wrote the results" in capsys.readouterr().out
 
 
 def test_what_is_wrong_in_a_shard_is_no_reason_to_leave():

@@ -2,6 +2,7 @@
 units of work are kept in (``units``)."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,6 +16,7 @@ T = TypeVar("T")
 def as_shard(shard: int | None) -> Iterator[None]:
     """What is within ends for all but the first where nothing is left to be shared; every shard
     says what it made."""
+    started = time.perf_counter()
     with working(shard) as worker:
         try:
             yield
@@ -23,8 +25,10 @@ def as_shard(shard: int | None) -> Iterator[None]:
             rest = f"shard 0 goes on with {left} and writes the results"
         if shard is not None:
             joined = " " if shard == 0 else "; "
+            seconds = time.perf_counter() - started
             sys.stdout.write(
-                f"shard {shard}: made {worker.made} of {worker.n_units} units{joined}{rest}\n"
+                f"shard {shard}: made {worker.made} of {worker.n_units} units "
+                f"({worker.seconds:.0f} of {seconds:.0f} s){joined}{rest}\n"
             )
 
 

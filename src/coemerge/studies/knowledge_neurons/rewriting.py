@@ -4,6 +4,7 @@ object (methods 6.5, 2.10)."""
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from coemerge.studies.shared.editors import (
     make_editors,
 )
 from coemerge.studies.shared.grids import told
+from coemerge.studies.shared.kept import Frames, Kept
 from coemerge.studies.shared.means import Rows
 from coemerge.tables.knowledge_edits_records import RewriteChoiceRecord
 
@@ -75,8 +77,9 @@ def rewrite(
             plans[kind] = plan
     layers = sorted({layer for plan in plans.values() for layer in plan.layers})
     editors = make_editors(subject, layers, config, cache)
-    tried = {kind: _tried(kind, editors, plan, config) for kind, plan in plans.items()}
-    edits = [_edited(editors, plans[kind], chosen) for kind, (_, chosen) in tried.items()]
+    kept = _kept(subject, config, cache)
+    tried = {kind: _tried(kind, editors, plan, config, kept) for kind, plan in plans.items()}
+    edits = [_edited(editors, plans[kind], chosen, kept) for kind, (_, chosen) in tried.items()]
     names = [column.name for column in fields(RewriteChoiceRecord)]
     found = [frame for frame, _ in tried.values()] or [pd.DataFrame(columns=names)]
     return Rewriting(
@@ -88,8 +91,15 @@ def rewrite(
     )
 
 
+def _kept(subject: Subject, config: KnowledgeNeuronsConfig, cache: Path) -> Kept:
+    """For what follows from the model, its text and the settings."""
+    model = (subject.identity, subject.opening, subject.separator, subject.start, subject.text)
+    device = next(subject.model.parameters()).device.type
+    return Kept.of(cache / "edits", "knowledge_neurons", model, device, config)
+
+
 def _tried(
-    kind: str, editors: Editors, plan: Plan, config: KnowledgeNeuronsConfig
+    kind: str, editors: Editors, plan: Plan, config: KnowledgeNeuronsConfig, kept: Kept
 ) -> tuple[pd.DataFrame, dict[str, Chosen]]:
     """``RewriteChoiceRecord`` but for the seed, and the best of each editor by s; of equals by
     es, then the first."""
@@ -99,30 +109,34 @@ def _tried(
         for layer in ([ANY_LAYER] if editor == "kn" else plan.layers)
         for setting in config.settings(editor)
     ]
-    rows = []
-    for run in tqdm(runs, desc=f"choosing edits of {kind}", unit="setting"):
-        edits = [outcome.edit for outcome in _outcomes(editors, plan.dev, run)]
-        scores = trial_scores(editors.model, [one.trial for one in plan.dev], edits).means()
-        means = {name: scores[name] for name in SHARES}
-        rows.append(
-            {
-                "kind": kind,
-                "editor": run.editor,
-                "layer": run.layer,
-                "setting": told(run.setting),
-                "token": run.token,
-                **means,
-                "s": _of_defined(means.values()),
-                "n": len(plan.dev),
-            }
-        )
-    tried = pd.DataFrame(rows)
+    with tqdm(total=len(runs), desc=f"choosing edits of {kind}", unit="setting") as bar:
+
+        def scored(i: int) -> Frames:
+            edits = [outcome.edit for outcome in _outcomes(editors, plan.dev, runs[i])]
+            scores = trial_scores(editors.model, [one.trial for one in plan.dev], edits).means()
+            means = {name: scores[name] for name in SHARES}
+            bar.update()
+            row = {"kind": kind, **_how(runs[i]), **means, "s": _of_defined(means.values())}
+            return (pd.DataFrame([{**row, "n": len(plan.dev)}]),)
+
+        found = kept.frames(1, [("tried", run, plan.dev) for run in runs], scored)
+    tried = pd.concat([frame for (frame,) in found], ignore_index=True)
     ordered = tried.fillna({"s": -1}).sort_values(["s", "es"], ascending=False, kind="stable")
     best = ordered.drop_duplicates("editor").sort_index().index
     for i in best:
         log.info("%s, %s: layer %d, %s", kind, *tried.loc[i, ["editor", "layer", "setting"]])
     chosen = {runs[i].editor: runs[i] for i in best}
     return tried.assign(chosen=tried.index.isin(best)), chosen
+
+
+def _how(by: Chosen) -> dict[str, Any]:
+    """Columns that say what was edited with."""
+    return {
+        "editor": by.editor,
+        "layer": by.layer,
+        "setting": told(by.setting),
+        "token": by.token,
+    }
 
 
 def _outcomes(editors: Editors, rewrites: Sequence[Rewrite], by: Chosen) -> list[Outcome]:
@@ -135,20 +149,27 @@ def _of_defined(shares: Iterable[float]) -> float:
     return float(harmonic_mean(*[share for share in shares if not np.isnan(share)]))
 
 
-def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen]) -> pd.DataFrame:
+def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen], kept: Kept) -> pd.DataFrame:
     """Rows of ``Rewriting.edits`` but for the seed, of all that is reported."""
     names = ("kind", "topic", "item", "about")
     named = pd.DataFrame({name: [getattr(one, name) for one in plan.test] for name in names})
-    before = _scores(editors.model, plan.test, None).add_suffix("_pre")
-    frames = []
-    for editor, by in tqdm(chosen.items(), desc=f"editing {named['kind'][0]}", unit="editor"):
-        outcomes = _outcomes(editors, plan.test, by)
-        warn_of(outcomes)
-        after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
-        how = {"editor": editor, "layer": by.layer, "setting": told(by.setting)}
-        how["token"] = by.token
-        frames.append(pd.concat([named.assign(**how), before, after.add_suffix("_post")], axis=1))
-    return pd.concat(frames, ignore_index=True)
+    runs = list(chosen.values())
+    with tqdm(total=len(runs), desc=f"editing {named['kind'][0]}", unit="editor") as bar:
+
+        @cache
+        def before() -> pd.DataFrame:
+            return _scores(editors.model, plan.test, None).add_suffix("_pre")
+
+        def edited(i: int) -> Frames:
+            outcomes = _outcomes(editors, plan.test, runs[i])
+            warn_of(outcomes)
+            after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
+            bar.update()
+            parts = [named.assign(**_how(runs[i])), before(), after.add_suffix("_post")]
+            return (pd.concat(parts, axis=1),)
+
+        found = kept.frames(1, [("edited", run, plan.test) for run in runs], edited)
+    return pd.concat([frame for (frame,) in found], ignore_index=True)
 
 
 def _scores(

@@ -43,10 +43,10 @@ def study_model(subject: Subject, config: KnowledgeNeuronsConfig, cache: Path) -
     learned = skills(pools, config)
     pools = studied(pools, config)
     found = find_sets(subject, make_groups(pools, subject, config), config, cache)
-    alone("what neurons do, tracing and edits")
-    effects = set_effects(subject, found, config)
     traced = trace_kinds(subject, pools, config)
     rewriting = rewrite(subject, pools, traced, config, cache)
+    alone("what neurons do, and what edits imply")
+    effects = set_effects(subject, found, config)
     return Studied(
         seed=subject.seed,
         skills=learned.assign(seed=subject.seed),
