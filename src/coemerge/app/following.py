@@ -18,6 +18,7 @@ def train_with_first(settings: Settings) -> dict[str, Any]:
     logging.getLogger().setLevel(logging.WARNING)
     action = wait_for_first(settings)
     if action == "done":
+        part()
         return {}
     directory = run_path(settings)
     run = prepare_run(settings, directory, run_id(settings), obtain_dataset(settings))

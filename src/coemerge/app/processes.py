@@ -35,7 +35,7 @@ from coemerge.lm.machine import detect_machine
 
 Action = Literal["start", "continue", "done"]
 _VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
-_GRACE_S = 30.0  # for a process to notice by itself that another has gone
+_GRACE_S = 120.0  # for a process to notice by itself that another has gone, and to end its loggers
 
 
 def make_strategy(trainer: TrainerConfig) -> Strategy | str:
