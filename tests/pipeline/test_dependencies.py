@@ -155,3 +155,9 @@ def test_studies_read_the_runs_that_trainings_make(profile: list[Stage]):
             (run,) = (o.removeprefix("run=") for o in stage.overrides if o.startswith("run="))
             assert f"{run}/checkpoints" in made
             assert stage.outs == (f"{run}/results/{stage.name.split('@')[1]}",)
+
+
+def test_commands_are_kept_by_the_lock_file_as_they_are(profile: list[Stage]):
+    """Its lines are folded at spaces: of two in a row one is lost, and the stage runs again."""
+    for stage in profile:
+        assert stage.command == " ".join(stage.command.split())
