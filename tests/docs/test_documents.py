@@ -53,7 +53,7 @@ def parts(command: str) -> tuple[str, list[str]]:
     words = shlex.split(command, comments=True)[1:]
     if words[0] == "-m":
         return words[1], words[2:]
-    overrides = [word for word in words[1:] if not word.startswith("-") and "=" in word]
+    overrides = [word for word in words[1:] if re.match(r"[^-].*=(?!NAME$)", word)]
     return words[0], [first_of_sweep(word) if "-m" in words else word for word in overrides]
 
 
