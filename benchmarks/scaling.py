@@ -2,9 +2,8 @@
 and what that comes to for models of 1 and 7 billion parameters: ``python -m benchmarks.scaling``.
 
 Floating-point operations are counted as the code does them (torch's counter, forwards and
-backwards) in models of two depths, and told in token passes: multiples of 2 x the parameters that a
-token is multiplied with. They grow in a straight line with the number of layers. Seconds are those
-of the processor, on one thread.
+backwards) in models of two depths, and told in token passes: multiples of 2 x the parameters of all
+blocks. Seconds are those of the processor, on one thread.
 """
 
 import sys
@@ -37,7 +36,8 @@ from coemerge.studies.task_localization.localize import Subject, prepare
 SHALLOW, DEEP = (3, 64, 256), (6, 64, 256)  # layers, residual, neurons: where work is counted
 SHAPES = ((2, 64, 256), (4, 128, 512), (6, 256, 1024), (8, 512, 2048))  # where it is timed
 CANDIDATES, MASKED_FACTS, STEPS = 40, 2, 2  # further steps are alike
-LARGE = {"OLMo 1B": (16, 1.2e9), "OLMo 7B": (32, 6.9e9)}  # layers, parameters
+# Layers, and parameters of their blocks.
+LARGE = {"OLMo 1B": (16, 1.07e9), "OLMo 7B": (32, 6.48e9)}
 PEAK = 67e12  # of an H100 in float32, as its vendor states it
 SHARES = (0.2, 0.5)  # of the peak, from slow to fast
 Work = Callable[[nn.Module], int]  # does some units, and says how many
@@ -45,14 +45,23 @@ Work = Callable[[nn.Module], int]  # does some units, and says how many
 
 @dataclass(frozen=True)
 class Unit:
-    """``passes``: token passes of one unit in models of two depths."""
+    """``operations`` of one unit in models of two depths; ``b``: parameters of one of their
+    blocks."""
 
     name: str
-    passes: tuple[float, float]
+    operations: tuple[float, float]
+    b: int
 
-    def at(self, n_layers: int) -> float:
-        (x0, x1), (y0, y1) = (SHALLOW[0], DEEP[0]), self.passes
-        return y0 + (y1 - y0) * (n_layers - x0) / (x1 - x0)
+    def passes(self, n_layers: int) -> float:
+        """Token passes. Operations are those of all layers; of what looks at every layer, also
+        their number squared."""
+        x, y = (SHALLOW[0], DEEP[0]), self.operations
+        if self.name in EVERY_LAYER:
+            slope = (y[1] / x[1] - y[0] / x[0]) / (x[1] - x[0])
+            per_layer = y[0] / x[0] + slope * (n_layers - x[0])
+        else:
+            per_layer = (y[0] + (y[1] - y[0]) * (n_layers - x[0]) / (x[1] - x[0])) / n_layers
+        return per_layer / (2 * self.b)
 
 
 @cache
@@ -116,6 +125,10 @@ def masked(model: nn.Module) -> dict[str, float]:
     return found | {name: first + (config.random_draws - 1) * (second - first)}
 
 
+EVERY_LAYER = (
+    "attributing a prompt (joint, 20 points)",
+    "tracing a prompt (10 samples, all kinds)",
+)
 WORK: dict[str, Work] = {
     "scoring a prompt": scored,
     "attributing a prompt (joint, 20 points)": attributed,
@@ -134,16 +147,15 @@ def counted(model: nn.Module) -> dict[str, float]:
     return found | masked(model)
 
 
-def n_multiplied(model: nn.Module) -> int:
-    """Parameters that a token is multiplied with: of blocks and unembedding, embeddings not."""
-    blocks = sum(p.numel() for name, p in model.named_parameters() if ".h." in name)
-    return blocks + model.config.n_embd * n_vocab()
+def n_of_blocks(model: nn.Module) -> int:
+    return sum(p.numel() for name, p in model.named_parameters() if ".h." in name)
 
 
 def units() -> list[Unit]:
     shallow, deep = (random_gpt2(*shape, n_vocab()) for shape in (SHALLOW, DEEP))
-    (first, n0), (second, n1) = ((counted(m), n_multiplied(m)) for m in (shallow, deep))
-    return [Unit(k, (first[k] / (2 * n0), second[k] / (2 * n1))) for k in first]
+    b = n_of_blocks(shallow) // SHALLOW[0]
+    first, second = counted(shallow), counted(deep)
+    return [Unit(name, (first[name], second[name]), b) for name in first]
 
 
 def rates() -> list[tuple[str, int, float, float]]:
@@ -157,7 +169,7 @@ def rates() -> list[tuple[str, int, float, float]]:
                 work(model)
             best = min(_cpu_seconds(work, model) for _ in range(2))
             speeds.append(counter.get_total_flops() / best / 1e9)
-        rows.append((f"L{shape[0]} d{shape[1]}", n_multiplied(model), *speeds))
+        rows.append((f"L{shape[0]} d{shape[1]}", n_of_blocks(model), *speeds))
     return rows
 
 
@@ -189,17 +201,18 @@ def main() -> None:
     torch.set_num_threads(1)
     mean = np.mean([len(q.ids) for q in prompts()])
     sys.stdout.write(f"tokens of a prompt, mean: {mean:.1f}\n")
-    header("model", "parameters multiplied", "GFLOP/s forwards", "with gradients")
+    header("model", "parameters of blocks", "GFLOP/s forwards", "with gradients")
     for shape, n, forwards, backwards in rates():
         say(shape, f"{n / 1e6:.2f} M", f"{forwards:.0f}", f"{backwards:.0f}")
     found = units()
     header("token passes of", *(f"L{shape[0]}" for shape in (SHALLOW, DEEP)), *LARGE)
     for unit in found:
-        sizes = [*unit.passes, *(unit.at(n_layers) for n_layers, _ in LARGE.values())]
+        depths = [SHALLOW[0], DEEP[0], *(n_layers for n_layers, _ in LARGE.values())]
+        sizes = map(unit.passes, depths)
         say(unit.name, *(f"{size:,.0f}" for size in sizes))
     header("a thousand of", *(f"{name}, one GPU" for name in LARGE))
     for unit in found:
-        work = [1000 * 2 * n * unit.at(n_layers) for n_layers, n in LARGE.values()]
+        work = [1000 * 2 * n * unit.passes(n_layers) for n_layers, n in LARGE.values()]
         slow, fast = SHARES
         times = [f"{told(w / PEAK / fast)} to {told(w / PEAK / slow)}" for w in work]
         say(unit.name, *times)
