@@ -70,13 +70,7 @@ def log_analysis(
         ) as run,  # finishes however it ends
     ):
         define_axes(run)
-        for row in series:
-            metrics = _finite({name: value for name, value in row.items() if name != "step"})
-            if metrics:
-                run.log({"step": int(row["step"]), **metrics})
-        run.summary.update(_finite(summary))
-        if images:
-            run.log({name: wandb.Image(str(path)) for name, path in images.items()})
+        _log(run, summary, series, images)
 
 
 def _check_inputs(series: Sequence[Mapping[str, float]], images: Mapping[str, Path]) -> None:
@@ -86,6 +80,21 @@ def _check_inputs(series: Sequence[Mapping[str, float]], images: Mapping[str, Pa
     for name, path in images.items():
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such image ({name})")
+
+
+def _log(
+    run: wandb.Run,
+    summary: Mapping[str, float],
+    series: Sequence[Mapping[str, float]],
+    images: Mapping[str, Path],
+) -> None:
+    for row in series:
+        metrics = _finite({name: value for name, value in row.items() if name != "step"})
+        if metrics:
+            run.log({"step": int(row["step"]), **metrics})
+    run.summary.update(_finite(summary))
+    if images:
+        run.log({name: wandb.Image(str(path)) for name, path in images.items()})
 
 
 def _finite(metrics: Mapping[str, float | None]) -> dict[str, float]:
