@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from torch import nn
 
 from coemerge.localization.causal_tracing import total_effects, trace
+from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_noise import noise_scale
 from coemerge.localization.tracing_prompts import Span, TracedPrompt, outside_subject
 from coemerge.localization.tracing_result import TracingResult, with_total_effect
@@ -137,16 +138,7 @@ def trace_sides(
         corrupt: replace(config.traced(corrupt), noise_std=std)
         for corrupt in (*COMPARED, *config.corruptions)
     }
-    corruptions = list(config.corruptions)
-
-    def traced_by(i: int) -> TracingResult:
-        return trace(model, bare, settings[corruptions[i]], show_progress=True)
-
-    if kept is None:
-        results = [traced_by(i) for i in range(len(corruptions))]
-    else:
-        results = kept.tracing([(settings[c], bare) for c in corruptions], traced_by)
-    traced = dict(zip(corruptions, results, strict=True))
+    traced = _traced(model, bare, {c: settings[c] for c in config.corruptions}, kept)
     texts = _neutral_texts(model, whole, bare, config, opening, separator)
     behind, prefixed = behind_neutral_texts(model, texts)
     totals = {
@@ -160,6 +152,25 @@ def trace_sides(
         noise_std=std,
         left_out=left_out,
     )
+
+
+def _traced(
+    model: nn.Module,
+    prompts: list[TracedPrompt],
+    settings: Mapping[str, TracingConfig],
+    kept: Kept | None,
+) -> dict[str, TracingResult]:
+    """By what is corrupted, read where it was kept."""
+    configs = list(settings.values())
+
+    def traced(i: int) -> TracingResult:
+        return trace(model, prompts, configs[i], show_progress=True)
+
+    if kept is None:
+        results = [traced(i) for i in range(len(configs))]
+    else:
+        results = kept.tracing([(config, prompts) for config in configs], traced)
+    return dict(zip(settings, results, strict=True))
 
 
 def _neutral_texts(
