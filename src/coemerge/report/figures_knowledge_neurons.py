@@ -129,7 +129,8 @@ EDITS: tuple[Picture, ...] = (
         "has changed the subject, not the fact. Hollow: before, filled: under the edit; before, "
         "the edit itself is 0 by selection, and so, of what the model knew, is what it implies; "
         "95 % intervals over seeds, then facts, a fact and what restates it as one. Only where "
-        "training showed the restatement and the model knew it is a failure one of the edit; where it was "
+        "training showed the restatement and the model knew it is a failure one of the "
+        "edit; where it was "
         "never shown the model does not know it before either. An empty panel has no such facts.",
         ("implication_rates",),
         rate_rows,
