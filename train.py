@@ -26,8 +26,9 @@ def main(composed: DictConfig) -> dict[str, Any]:
 
 
 def train(settings: Settings) -> dict[str, Any]:
-    from coemerge.app.ranks import dismiss_others, follow, is_first
+    from coemerge.app.ranks import is_first
     from coemerge.app.run_directory import open_run, reading
+    from coemerge.app.several import dismiss_others, follow
 
     if not is_first():  # of several processes that train together
         return follow(settings)

@@ -8,12 +8,9 @@ that writes or prints is done by the first alone.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from coemerge.lm.config import TrainerConfig
-
-if TYPE_CHECKING:
-    from coemerge.app.settings import Settings
 
 Starter = Literal["torchrun", "srun", "first"]
 BY_FIRST = "COEMERGE_PLACE"  # rank, number of processes, and the id of the one that started them
@@ -53,21 +50,6 @@ def is_first() -> bool:
 
 def world_size(trainer: TrainerConfig) -> int:
     return trainer.devices * trainer.num_nodes
-
-
-def follow(settings: "Settings") -> dict[str, Any]:
-    """What all processes but the first do."""
-    from coemerge.app.following import train_with_first
-
-    return train_with_first(settings)
-
-
-def dismiss_others(settings: "Settings") -> None:
-    """Lets those go that ``torchrun`` or ``srun`` has started where there is nothing to do."""
-    if place().world_size > 1:
-        from coemerge.app.processes import dismiss
-
-        dismiss(settings)
 
 
 def check_ranks(trainer: TrainerConfig) -> None:
