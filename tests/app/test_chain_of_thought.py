@@ -28,7 +28,7 @@ def analysis(tmp_path: Path) -> Analysis:
 
 
 def source_of(series: Series, **columns) -> Source:
-    return Source(series, questions=None, facts=None, manifest={}, **columns)  # type: ignore[arg-type]
+    return Source(series, questions=None, facts=None, manifest={"data_hash": "0"}, **columns)  # type: ignore[arg-type]
 
 
 @pytest.fixture
