@@ -26,7 +26,7 @@ NO_PART: dict[str, set[str]] = {
         *(f"app.{name}" for name in ("cli", "hints", "wandb_choice", "continued")),  # tell, refuse
         *(f"app.{name}" for name in ("identity", "run_directory", "kept_results")),  # what is there
         *(f"app.{name}" for name in ("queues", "shards", "processes", "ranks")),  # who computes
-        *(f"app.{name}" for name in ("sweep", "following")),
+        *(f"app.{name}" for name in ("sweep", "several", "following")),
     },
     "build": {"lm", "scoring", "callbacks"},  # settings of trainings are checked as well
     "train": {
