@@ -25,7 +25,7 @@ from coemerge.app.schema import register  # noqa: E402
 from coemerge.app.settings import Settings, read_settings  # noqa: E402
 from coemerge.corpus.config import DatasetSpec  # noqa: E402
 from coemerge.corpus.dataset import Dataset, build_dataset  # noqa: E402
-from tests.faults.table import pytest_terminal_summary  # noqa: E402, F401 (a hook)
+from tests.shown import pytest_terminal_summary  # noqa: E402, F401 (a hook)
 
 ComposeSettings = Callable[..., Settings]
 

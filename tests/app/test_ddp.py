@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from coemerge.app.ranks import BY_FIRST
 from tests.conftest import ROOT
+from tests.shown import SHOWN
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +42,7 @@ SETTINGS = (
 DDP = ("trainer=ddp", "trainer.devices=2")
 FSDP = ("trainer=fsdp", "trainer.devices=2")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-LOSS, WEIGHT = (
-    1e-5,
-    2e-3,
-)  # largest differences; AdamW takes steps of 3e-3 whatever a gradient's size
+LOSS, WEIGHT = 1e-5, 2e-3  # largest differences; AdamW's steps are of 3e-3 for any gradient
 LIMIT_S = 500.0
 
 
@@ -102,14 +100,15 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return workplace
 
 
-def check_same(there: Workplace, run: str, expected: str = "one") -> None:
-    """Tables, checkpoints and weights, up to rounding; every row and file once."""
+def check_same(there: Workplace, run: str, expected: str = "one") -> str:
+    """Tables, checkpoints and weights, up to rounding; every row and file once. Tells how far they
+    differ."""
     found, wanted = (there.table(r, "training") for r in (run, expected))
     assert found["step"].tolist() == list(range(1, N_STEPS + 1))
     for name in ("tokens_seen", "lr"):
         assert found[name].tolist() == wanted[name].tolist()
-    for name in ("loss", "grad_norm"):
-        assert (found[name] - wanted[name]).abs().max() < LOSS, name
+    gaps = {name: (found[name] - wanted[name]).abs().max() for name in ("loss", "grad_norm")}
+    assert all(gap < LOSS for gap in gaps.values()), gaps
     pd.testing.assert_frame_equal(
         there.table(run, "exposure"), there.table(expected, "exposure"), check_exact=True
     )
@@ -120,28 +119,35 @@ def check_same(there: Workplace, run: str, expected: str = "one") -> None:
     folders = [there.path(r) / "checkpoints" for r in (run, expected)]
     names = [sorted(path.name for path in folder.iterdir()) for folder in folders]
     assert names[0] == names[1]
+    weights = []
     for name in names[0]:
         states = [load_file(folder / name / "model.safetensors") for folder in folders]
         assert states[0].keys() == states[1].keys()
-        largest = max((states[0][k] - states[1][k]).abs().max().item() for k in states[0])
-        assert largest < WEIGHT, name
+        weights.append(max((states[0][k] - states[1][k]).abs().max().item() for k in states[0]))
+        assert weights[-1] < WEIGHT, name
         configs = [(folder / name / "config.json").read_text() for folder in folders]
         assert configs[0] == configs[1]
     assert there.manifest(run)["status"] == "finished"
+    return (
+        f"in {N_STEPS} steps the loss differs by {gaps['loss']:.0e} at most, the gradient's norm "
+        f"by {gaps['grad_norm']:.0e}, weights by {max(weights):.0e}; exposure is equal"
+    )
 
 
-def test_two_processes_train_as_one_does(there: Workplace):
+def test_two_processes_train_as_one_does(there: Workplace, record_property):
     said = there.train("two", *DDP)
 
-    check_same(there, "two")
+    record_property(SHOWN, f"ddp, two processes against one: {check_same(there, 'two')}")
     assert there.manifest("two")["devices"] == [2]
     assert said.count("Facts emerged") == 1
 
 
-def test_a_model_that_is_spread_trains_as_one_that_is_whole_started_by_torchrun(there: Workplace):
+def test_a_model_that_is_spread_trains_as_one_that_is_whole_started_by_torchrun(
+    there: Workplace, record_property
+):
     said = there.train("spread", *FSDP, launcher=TORCHRUN)
 
-    check_same(there, "spread")
+    record_property(SHOWN, f"fsdp, two processes against one: {check_same(there, 'spread')}")
     assert said.count("Facts emerged") == 1
 
 

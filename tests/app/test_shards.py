@@ -17,6 +17,7 @@ from coemerge.app.study_settings import check_shard
 from coemerge.units import NothingLeft, alone
 from tests.conftest import ROOT
 from tests.scripts import run_script
+from tests.shown import SHOWN
 
 # The smoke run knows nothing: with a threshold of 0 any fact will do.
 STUDIES = {
@@ -123,7 +124,9 @@ def killed_in_the_middle(command: list[str], run: Path, study: str, job: int) ->
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in /proc")
 @pytest.mark.parametrize(("study", "job"), [("task_localization", 0), ("co_emergence", 1)])
-def test_a_shard_that_is_killed_costs_nothing_but_its_unit(run, tmp_path, study, job):
+def test_a_shard_that_is_killed_costs_nothing_but_its_unit(
+    run, tmp_path, study, job, record_property
+):
     whole, shared = copy_of(run, tmp_path / "whole"), copy_of(run, tmp_path / "shared")
     result, _ = run_script(*arguments(whole, study), timeout=400)
     assert result.returncode == 0, result.stderr
@@ -144,3 +147,8 @@ def test_a_shard_that_is_killed_costs_nothing_but_its_unit(run, tmp_path, study,
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
     names = {path.name for path in whole.glob(KEPT[study])}
     assert {path.name for path in shared.glob(KEPT[study])} == names
+    record_property(
+        SHOWN,
+        f"{study} by two shards, number {job} killed and both called again: {len(found)} tables "
+        f"equal those of one process; of {len(names)} units {len(kept)} were kept from before",
+    )
