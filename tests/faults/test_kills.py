@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_again_while_it_resumes(expected: Workplace, fault,
 IN_AN_ANALYSIS = {
     "scores": (r"results/scores/", 3, 0.5),
     "tables": (r"results/co_emergence/\w+\.parquet", 10, 0.0),
-    "the page and W&B": (r"results/metrics\.json", 1, 3.0),
+    "the page and W&B": (r"results/co_emergence/metrics\.json", 1, 3.0),
 }
 
 

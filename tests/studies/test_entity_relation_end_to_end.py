@@ -103,7 +103,8 @@ def test_a_run_gets_tables_figures_beside_published_ones_and_a_page(analysed):
     edits = tables["side_edits"]
     assert set(edits["probe"]) == {*PROBES, SAME_SUBJECT}
     assert set(edits["control"]) == {"none", "mismatched", "random"}
-    assert "noise on relation" in told
+    summary = json.loads((run / "results" / "entity_relation" / "summary.json").read_text())
+    assert any("noise on relation" in row["quantity"] for row in summary)
     for line in told.splitlines():
         if "transfer index" in line:
             assert re.match(r"P2-a +(-|-?\d+\.\d\d( \[-?\d+\.\d\d, -?\d+\.\d\d\])?) +n=", line), (
