@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 
 from benchmarks.common import small_dataset
 from benchmarks.result import Result, Timed, as_table, ratios
-from coemerge.app.training import quiet_libraries
+from coemerge.app.instances import quiet_libraries
 from coemerge.corpus.loader import Batch, CorpusDataModule, RowLoader, RowOrder
 from coemerge.lm.build import build_model
 from coemerge.lm.config import OptimizerConfig
