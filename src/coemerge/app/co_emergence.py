@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from lightning.pytorch.utilities import rank_zero_only
 
 from coemerge.app.analysis import Analysis, analysis_of_run
 from coemerge.app.settings import Settings
@@ -53,7 +52,6 @@ def co_emergence(analysis: Analysis) -> None:
     publish(analysis, STUDY, sources, tables, summary, metrics, times, series=steps)
 
 
-@rank_zero_only
 def follow_up(settings: Settings, run: Path) -> None:
     """The study at the end of a training; one that is there already is not repeated.
 

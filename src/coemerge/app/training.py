@@ -116,12 +116,12 @@ def choose_machine(settings: Settings, directory: Path) -> Execution:
     machine = detect_machine(config.device)
     chosen = choose_execution(machine, config.model, config.trainer, n_here)
     devices = manifest.get("devices", [1] if "execution" in manifest else [])
+    is_same = devices[-1:] == [world_size(config.trainer)]
     if "execution" in manifest:
         began = Execution(**manifest["execution"])
-        is_same = devices[-1:] == [world_size(config.trainer)]
         chosen = began if is_same else replace(began, threads=chosen.threads)
     if is_first():
-        if devices[-1:] != [world_size(config.trainer)]:
+        if not is_same:
             devices = [*devices, world_size(config.trainer)]
         if len(devices) > 1:
             told = ", then ".join(map(str, devices))

@@ -26,17 +26,21 @@ def collate(tokens: np.ndarray, marks: np.ndarray, answer_weight: float) -> Batc
     ids = torch.from_numpy(tokens.astype(np.int64))
     positions = torch.from_numpy(position_ids(marks).astype(np.int64))
     labels = torch.full_like(ids, IGNORE)
-    follows = torch.from_numpy((marks[:, 1:] & TOKEN) > 0) & (positions[:, 1:] > 0)
-    labels[:, :-1] = torch.where(follows, ids[:, 1:], IGNORE)
+    labels[:, :-1] = torch.where(torch.from_numpy(_follows(marks)), ids[:, 1:], IGNORE)
     weights = torch.ones(ids.shape)
     is_answer = torch.from_numpy((marks[:, 1:] & ANSWER) > 0)
     weights[:, :-1] = torch.where(is_answer, answer_weight, 1.0)
     return {"input_ids": ids, "position_ids": positions, "labels": labels, "weights": weights}
 
 
+def _follows(marks: np.ndarray) -> np.ndarray:
+    """bool [B, T-1]: whether the token after each position is one of the same document."""
+    return ((marks[:, 1:] & TOKEN) > 0) & ((marks[:, 1:] & START) == 0)
+
+
 def label_weight(marks: np.ndarray, answer_weight: float) -> float:
     """Sum of the weights of all labels of some rows [B, T]: every token but a document's first."""
-    is_label = ((marks[:, 1:] & TOKEN) > 0) & ((marks[:, 1:] & START) == 0)
+    is_label = _follows(marks)
     n_answer = int((is_label & ((marks[:, 1:] & ANSWER) > 0)).sum())
     return int(is_label.sum()) - n_answer + answer_weight * n_answer
 

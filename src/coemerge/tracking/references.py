@@ -38,11 +38,6 @@ def model_name(run_id: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_.-]", "_", run_id)[: _LONGEST - 12] + "-checkpoints"
 
 
-def step_alias(step: int) -> str:
-    """The version of a step: as the checkpoint's directory is named."""
-    return f"step-{step:08d}"
-
-
 def _refer(name: str, kind: str, directory: Path, metadata: dict[str, Any]) -> wandb.Artifact:
     """Each file by its path, size and md5 of its content."""
     artifact = wandb.Artifact(name, kind, metadata=metadata)

@@ -9,11 +9,10 @@ from typing import Any
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from coemerge.corpus.dataset import Dataset
 from coemerge.lm.checkpoint_manifest import MANIFEST, checkpoint_dir, read_manifest
-from coemerge.tracking.references import checkpoint_artifact, data_artifact, step_alias
+from coemerge.tracking.references import checkpoint_artifact, data_artifact
 from coemerge.tracking.settings import (
     check_mode,
     define_axes,
@@ -47,14 +46,13 @@ class FinishingWandbLogger(WandbLogger):
         """Metrics and steps that may not be on disk yet: a machine that stops takes them along."""
         return [(metrics, step) for _, metrics, step in self._recent]
 
-    @rank_zero_only
     def log_checkpoint(self, step: int) -> None:
         """Refers to the run's checkpoint of that step; one that was removed is left out."""
         folder = checkpoint_dir(self._run_directory / "checkpoints", step)
         if not (folder / MANIFEST).is_file():
             return
         artifact = checkpoint_artifact(folder, str(self.version), read_manifest(folder))
-        self.experiment.log_artifact(artifact, aliases=["latest", step_alias(step)])
+        self.experiment.log_artifact(artifact, aliases=["latest", folder.name])
         self._checkpoints.append((time.monotonic(), step))
 
     @property
@@ -109,6 +107,5 @@ def make_wandb_logger(
     return logger
 
 
-@rank_zero_only
 def _log_data(logger: WandbLogger, dataset: Dataset) -> None:
     logger.experiment.log_artifact(data_artifact(dataset.directory, dataset.content_hash))
