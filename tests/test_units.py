@@ -115,6 +115,18 @@ def test_units_that_are_there_are_not_made_and_alike_ones_made_once(tmp_path):
     assert made == [2]
 
 
+def test_the_bar_starts_with_what_is_there_and_is_shown_where_it_has_a_name(tmp_path, capsys):
+    def asked(n: int, *bar: str) -> str:
+        paths = paths_in(tmp_path, n)
+        share(paths, lambda i: write_text(paths[i], ""), *bar)
+        return capsys.readouterr().err
+
+    assert asked(2) == ""
+    lines = asked(5, "reading answers", "ckpt").split("\r")
+    assert ("reading answers:  40%" in lines[1], "2/5" in lines[1]) == (True, True)
+    assert ("5/5" in lines[-1], "ckpt" in lines[-1]) == (True, True)
+
+
 def test_shards_start_with_different_units(tmp_path):
     first = []
     for shard in range(8):

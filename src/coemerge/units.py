@@ -10,11 +10,13 @@ import fcntl
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+
+from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 _PAUSE = 0.2  # seconds between looks at units that others are making
@@ -49,15 +51,32 @@ def working(shard: int | None) -> Iterator[Worker]:
         _WORKER.reset(token)
 
 
-def share(paths: Sequence[Path], make: Callable[[int], None]) -> None:
+def share(
+    paths: Sequence[Path], make: Callable[[int], None], desc: str | None = None, unit: str = "unit"
+) -> None:
     """Returns when all files are there. ``make(i)`` writes ``paths[i]``, whole or not at all; it is
     called for files that are not there and that no other process is making. Those that others make
-    are waited for, and made here if they die. What ``make`` raises is raised."""
+    are waited for, and made here if they die. What ``make`` raises is raised.
+
+    ``desc``: what a bar of progress says, None for no bar. It starts with the files that are there;
+    what other processes make is not counted as it is made."""
     worker = _WORKER.get() or Worker()
     index: dict[Path, int] = {}
     for i, path in enumerate(paths):
         index.setdefault(path, i)
     worker.n_units += len(index)
+    there = sum(path.is_file() for path in index)
+    with tqdm(total=len(index), initial=there, desc=desc, unit=unit, disable=desc is None) as bar:
+
+        def counted(i: int) -> None:
+            make(i)
+            bar.update()
+
+        _make_all(index, counted, worker)
+
+
+def _make_all(index: Mapping[Path, int], make: Callable[[int], None], worker: Worker) -> None:
+    """Of files, each with its number: makes, or waits for, all that are not there."""
     left = _in_turn(list(index), worker.shard)
     while True:
         held = [path for path in left if not _is_made(path, index[path], make, worker)]

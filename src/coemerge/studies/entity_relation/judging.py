@@ -36,12 +36,13 @@ class Judge:
     kept: Kept | None = None
 
     def frames(
-        self, n: int, units: Sequence[object], make: Callable[[int], Frames]
+        self, n: int, units: Sequence[object], make: Callable[[int], Frames], desc: str, unit: str
     ) -> list[Frames]:
-        """``n`` frames of each unit, made or read."""
+        """``n`` frames of each unit, made or read. ``desc`` and ``unit``: of the bar of progress,
+        where they are kept."""
         if self.kept is None:
             return [make(i) for i in range(len(units))]
-        return self.kept.frames(n, [(unit, self.cases) for unit in units], make)
+        return self.kept.frames(n, [(one, self.cases) for one in units], make, desc, unit)
 
     def of_side(self, side: str) -> list[Case]:
         """Those that can be edited from it."""

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 
 import pandas as pd
-from tqdm import tqdm
 
 from coemerge.studies.entity_relation.cases import SIDES
 from coemerge.studies.entity_relation.config import EntityRelationConfig
@@ -30,16 +29,15 @@ def tried_settings(
         for layer in ([ANY_LAYER] if editor == "kn" else layers)
         for setting in config.settings(editor)
     ]
-    with tqdm(total=len(runs), desc="choosing edits", unit="setting") as bar:
 
-        def scores(i: int) -> Frames:
-            editor, side, layer, setting = runs[i]
-            found = judge.scores(side, judge.edit(editor, side, layer, setting))
-            how = {"editor": editor, "edit_side": side, "layer": layer, "setting": told(setting)}
-            bar.update()
-            return (pd.DataFrame([{**how, **found, "n": len(judge.of_side(side))}]),)
+    def scores(i: int) -> Frames:
+        editor, side, layer, setting = runs[i]
+        found = judge.scores(side, judge.edit(editor, side, layer, setting))
+        how = {"editor": editor, "edit_side": side, "layer": layer, "setting": told(setting)}
+        return (pd.DataFrame([{**how, **found, "n": len(judge.of_side(side))}]),)
 
-        found = judge.frames(1, [(*run[:3], sorted(run[3].items())) for run in runs], scores)
+    units = [(*run[:3], sorted(run[3].items())) for run in runs]
+    found = judge.frames(1, units, scores, "choosing edits", "setting")
     tried = pd.concat([frame for (frame,) in found], ignore_index=True)
     best = tried["s"].fillna(-1).groupby([tried["editor"], tried["edit_side"]], sort=False).idxmax()
     chosen = {(runs[i][0], runs[i][1]): (runs[i][2], runs[i][3]) for i in best}

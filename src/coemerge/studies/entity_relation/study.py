@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from torch import nn
-from tqdm import tqdm
 
 from coemerge.editing.outcome import warn_of
 from coemerge.editing.requests import Ids
@@ -167,17 +166,15 @@ def _edited(judge: Judge, chosen: Chosen) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of all edits, and of how they ended. A side is left out if all of its facts were kept
     for the choice."""
     runs = [(*of, *how) for of, how in chosen.items() if judge.of_side(of[1])]
-    with tqdm(total=len(runs), desc="editing", unit="editor") as bar:
 
-        def rows(i: int) -> Frames:
-            editor, side, layer, setting = runs[i]
-            outcomes = judge.edit(editor, side, layer, setting)
-            warn_of(outcomes)
-            bar.update()
-            edits, ends = judge.side_edits(side, outcomes), judge.outcome_rows(side, outcomes)
-            return edits.assign(editor=editor), ends.assign(editor=editor)
+    def rows(i: int) -> Frames:
+        editor, side, layer, setting = runs[i]
+        outcomes = judge.edit(editor, side, layer, setting)
+        warn_of(outcomes)
+        edits, ends = judge.side_edits(side, outcomes), judge.outcome_rows(side, outcomes)
+        return edits.assign(editor=editor), ends.assign(editor=editor)
 
-        units = [("edits", *run[:3], sorted(run[3].items())) for run in runs]
-        found = judge.frames(2, units, rows)
+    units = [("edits", *run[:3], sorted(run[3].items())) for run in runs]
+    found = judge.frames(2, units, rows, "editing", "editor")
     edits, ends = zip(*found, strict=True)
     return pd.concat(edits, ignore_index=True), pd.concat(ends, ignore_index=True)

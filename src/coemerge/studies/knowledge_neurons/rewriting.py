@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from torch import nn
-from tqdm import tqdm
 
 from coemerge.editing.counterfact_scores import harmonic_mean, trial_scores
 from coemerge.editing.outcome import Outcome, warn_of
@@ -109,17 +108,16 @@ def _tried(
         for layer in ([ANY_LAYER] if editor == "kn" else plan.layers)
         for setting in config.settings(editor)
     ]
-    with tqdm(total=len(runs), desc=f"choosing edits of {kind}", unit="setting") as bar:
 
-        def scored(i: int) -> Frames:
-            edits = [outcome.edit for outcome in _outcomes(editors, plan.dev, runs[i])]
-            scores = trial_scores(editors.model, [one.trial for one in plan.dev], edits).means()
-            means = {name: scores[name] for name in SHARES}
-            bar.update()
-            row = {"kind": kind, **_how(runs[i]), **means, "s": _of_defined(means.values())}
-            return (pd.DataFrame([{**row, "n": len(plan.dev)}]),)
+    def scored(i: int) -> Frames:
+        edits = [outcome.edit for outcome in _outcomes(editors, plan.dev, runs[i])]
+        scores = trial_scores(editors.model, [one.trial for one in plan.dev], edits).means()
+        means = {name: scores[name] for name in SHARES}
+        row = {"kind": kind, **_how(runs[i]), **means, "s": _of_defined(means.values())}
+        return (pd.DataFrame([{**row, "n": len(plan.dev)}]),)
 
-        found = kept.frames(1, [("tried", run, plan.dev) for run in runs], scored)
+    units = [("tried", run, plan.dev) for run in runs]
+    found = kept.frames(1, units, scored, f"choosing edits of {kind}", "setting")
     tried = pd.concat([frame for (frame,) in found], ignore_index=True)
     ordered = tried.fillna({"s": -1}).sort_values(["s", "es"], ascending=False, kind="stable")
     best = ordered.drop_duplicates("editor").sort_index().index
@@ -154,21 +152,20 @@ def _edited(editors: Editors, plan: Plan, chosen: Mapping[str, Chosen], kept: Ke
     names = ("kind", "topic", "item", "about")
     named = pd.DataFrame({name: [getattr(one, name) for one in plan.test] for name in names})
     runs = list(chosen.values())
-    with tqdm(total=len(runs), desc=f"editing {named['kind'][0]}", unit="editor") as bar:
 
-        @cache
-        def before() -> pd.DataFrame:
-            return _scores(editors.model, plan.test, None).add_suffix("_pre")
+    @cache
+    def before() -> pd.DataFrame:
+        return _scores(editors.model, plan.test, None).add_suffix("_pre")
 
-        def edited(i: int) -> Frames:
-            outcomes = _outcomes(editors, plan.test, runs[i])
-            warn_of(outcomes)
-            after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
-            bar.update()
-            parts = [named.assign(**_how(runs[i])), before(), after.add_suffix("_post")]
-            return (pd.concat(parts, axis=1),)
+    def edited(i: int) -> Frames:
+        outcomes = _outcomes(editors, plan.test, runs[i])
+        warn_of(outcomes)
+        after = _scores(editors.model, plan.test, [outcome.edit for outcome in outcomes])
+        parts = [named.assign(**_how(runs[i])), before(), after.add_suffix("_post")]
+        return (pd.concat(parts, axis=1),)
 
-        found = kept.frames(1, [("edited", run, plan.test) for run in runs], edited)
+    units = [("edited", run, plan.test) for run in runs]
+    found = kept.frames(1, units, edited, f"editing {named['kind'][0]}", "editor")
     return pd.concat([frame for (frame,) in found], ignore_index=True)
 
 

@@ -33,17 +33,23 @@ class Kept:
         return cls(folder, _hash(_code(), *about))
 
     def frames(
-        self, n: int, units: Sequence[object], make: Callable[[int], Frames]
+        self,
+        n: int,
+        units: Sequence[object],
+        make: Callable[[int], Frames],
+        desc: str | None = None,
+        unit: str = "unit",
     ) -> list[Frames]:
-        """``n`` frames of each unit, without their index."""
-        named = [self.folder / _hash(self.about, unit) for unit in units]
+        """``n`` frames of each unit, without their index. ``desc`` and ``unit``: of the bar of
+        progress (``units.share``)."""
+        named = [self.folder / _hash(self.about, one) for one in units]
         files = [[path.with_suffix(f".{k}.parquet") for k in range(n)] for path in named]
 
         def kept(i: int) -> None:
             for path, frame in reversed(list(zip(files[i], make(i), strict=True))):
                 write_frame(path, frame)  # the first comes last: where it is, all are
 
-        share([of[0] for of in files], kept)
+        share([of[0] for of in files], kept, desc, unit)
         return [tuple(map(read_frame, of)) for of in files]
 
     def tracing(

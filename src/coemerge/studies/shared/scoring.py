@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from coemerge.lm.build import load_model
@@ -89,14 +88,12 @@ class SeriesScorer:
         sets."""
         asked = _hash(_asked(self._questions.fresh))
         paths = [self._path(member, "answers", asked) for member in members]
-        with _bar("reading answers", paths) as bar:
 
-            def make(i: int) -> None:
-                frame = self._judged(members[i])
-                write_table(paths[i], "answers", {name: frame[name].to_numpy() for name in frame})
-                bar.update()
+        def make(i: int) -> None:
+            frame = self._judged(members[i])
+            write_table(paths[i], "answers", {name: frame[name].to_numpy() for name in frame})
 
-            share(paths, make)
+        share(paths, make, "reading answers", "ckpt")
         frames = [
             read_table(path).to_pandas().assign(step=member.step)
             for path, member in zip(paths, members, strict=True)
@@ -122,16 +119,14 @@ class SeriesScorer:
         hashes = {id(probe): _hash(_asked_of(probe)) for probe in probes if len(probe)}
         places = [i for i, probe in enumerate(probes) if len(probe)]
         paths = [self._path(members[i], what, hashes[id(probes[i])]) for i in places]
-        with _bar("scoring checkpoints", paths) as bar:
 
-            def make(n: int) -> None:
-                member, probe = members[places[n]], probes[places[n]]
-                means = score_probe(self._model(member), probe, config.base)
-                columns = prompt_score_columns(member.step, probe.cells, cell_chance(probe), means)
-                write_table(paths[n], "prompt_scores", columns, {"weights": member.identity})
-                bar.update()
+        def make(n: int) -> None:
+            member, probe = members[places[n]], probes[places[n]]
+            means = score_probe(self._model(member), probe, config.base)
+            columns = prompt_score_columns(member.step, probe.cells, cell_chance(probe), means)
+            write_table(paths[n], "prompt_scores", columns, {"weights": member.identity})
 
-            share(paths, make)
+        share(paths, make, "scoring checkpoints", "ckpt")
         return {i: read_table(path).to_pandas() for i, path in zip(places, paths, strict=True)}
 
     def _judged(self, member: Member) -> pd.DataFrame:
@@ -162,12 +157,6 @@ class SeriesScorer:
             self._loaded = None
             self._loaded = (member, load_model(member.directory, self._device))
         return self._loaded[1]
-
-
-def _bar(what: str, paths: Sequence[Path]) -> tqdm:
-    """Of checkpoints; what other processes make is not counted as it is made."""
-    there = sum(path.is_file() for path in paths)
-    return tqdm(total=len(paths), initial=there, desc=what, unit="ckpt")
 
 
 def _hash(asked: object) -> str:
