@@ -72,7 +72,7 @@ def study_model(
     """Raises ValueError for layers that the model has not, and where tracing points at none. The
     model is left as found. Moments of keys are kept in ``cache``."""
     check_edited_layers(subject.model, config.layers)
-    kept = _kept(subject, config, cache)
+    kept = Kept.of_model(cache.with_name("edits"), STUDY, subject, config)
     traced = _traced(subject, cases.studied, config, kept)
     dev, test = _apart(subject, cases.studied, config)
     token, pointed = _site(traced, {cases.studied[i].fact_id for i in dev}, config)
@@ -91,13 +91,6 @@ def study_model(
         outcomes=outcomes.assign(**seed),
         tried=tried.assign(**seed, traced=tried["layer"].eq(pointed) & (pointed != NOWHERE)),
     )
-
-
-def _kept(subject: Subject, config: EntityRelationConfig, cache: Path) -> Kept:
-    """For what follows from the model, its text and the settings."""
-    model = (subject.identity, subject.opening, subject.separator, subject.start, subject.text)
-    device = next(subject.model.parameters()).device.type
-    return Kept.of(cache.with_name("edits"), STUDY, model, device, config)
 
 
 def _traced(

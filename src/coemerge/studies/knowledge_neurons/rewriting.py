@@ -76,7 +76,7 @@ def rewrite(
             plans[kind] = plan
     layers = sorted({layer for plan in plans.values() for layer in plan.layers})
     editors = make_editors(subject, layers, config, cache)
-    kept = _kept(subject, config, cache)
+    kept = Kept.of_model(cache / "edits", "knowledge_neurons", subject, config)
     tried = {kind: _tried(kind, editors, plan, config, kept) for kind, plan in plans.items()}
     edits = [_edited(editors, plans[kind], chosen, kept) for kind, (_, chosen) in tried.items()]
     names = [column.name for column in fields(RewriteChoiceRecord)]
@@ -88,13 +88,6 @@ def rewrite(
         chosen={kind: tried[kind][1] if kind in tried else {} for kind in KINDS},
         kept={kind: frozenset(one.about for one in plan.dev) for kind, plan in plans.items()},
     )
-
-
-def _kept(subject: Subject, config: KnowledgeNeuronsConfig, cache: Path) -> Kept:
-    """For what follows from the model, its text and the settings."""
-    model = (subject.identity, subject.opening, subject.separator, subject.start, subject.text)
-    device = next(subject.model.parameters()).device.type
-    return Kept.of(cache / "edits", "knowledge_neurons", model, device, config)
 
 
 def _tried(

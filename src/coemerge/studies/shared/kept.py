@@ -12,6 +12,7 @@ import pandas as pd
 
 from coemerge.files import replacing
 from coemerge.localization.tracing_result import TracingResult
+from coemerge.studies.shared.editors import Model
 from coemerge.tables.frames import read_frame, write_frame
 from coemerge.units import share
 
@@ -31,6 +32,13 @@ class Kept:
     @classmethod
     def of(cls, folder: Path, *about: object) -> "Kept":
         return cls(folder, _hash(_code(), *about))
+
+    @classmethod
+    def of_model(cls, folder: Path, study: str, subject: Model, config: object) -> "Kept":
+        """About what follows from a model, its text and the settings of a study."""
+        model = (subject.identity, subject.opening, subject.separator, subject.start, subject.text)
+        device = next(subject.model.parameters()).device.type
+        return cls.of(folder, study, model, device, config)
 
     def frames(
         self,
