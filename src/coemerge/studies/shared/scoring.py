@@ -66,7 +66,7 @@ class SeriesScorer:
         self._cache = cache
         self._device = device
         self._loaded: tuple[Member, PreTrainedModel] | None = None
-        self._probes: dict[tuple[int, bytes], Probe] = {}
+        self._probes: dict[tuple[int, bytes], tuple[Probe, str]] = {}
 
     def scores(self, members: Sequence[Member], known: pd.DataFrame | None = None) -> pd.DataFrame:
         """Rows like prompt_scores: fresh option sets, for the last member seen ones too. ``known``
@@ -100,28 +100,27 @@ class SeriesScorer:
         ]
         return pd.concat(frames, ignore_index=True).drop(columns="seed")
 
-    def _probe(self, table: pa.Table, done: pd.DataFrame) -> Probe:
-        """Of what was not scored yet; checkpoints that lack the same have one in common."""
+    def _probe(self, table: pa.Table, done: pd.DataFrame) -> tuple[Probe, str]:
+        """Of what was not scored yet, and its hash; checkpoints that lack the same have one in
+        common."""
         left = _not_in(done, table)
         key = (len(table), left.tobytes())
         if key not in self._probes:
-            self._probes[key] = make_probe(
-                table.filter(pa.array(left)), self._questions.config.chance
-            )
+            probe = make_probe(table.filter(pa.array(left)), self._questions.config.chance)
+            self._probes[key] = probe, _hash(_asked_of(probe))
         return self._probes[key]
 
     def _scored(
-        self, members: Sequence[Member], probes: Sequence[Probe]
+        self, members: Sequence[Member], probes: Sequence[tuple[Probe, str]]
     ) -> dict[int, pd.DataFrame]:
-        """By place, of members with anything left to be asked."""
+        """By place, of members with anything left to be asked. ``probes``: with their hashes."""
         config = self._questions.config
         what = f"{config.base}-{config.chance}"
-        hashes = {id(probe): _hash(_asked_of(probe)) for probe in probes if len(probe)}
-        places = [i for i, probe in enumerate(probes) if len(probe)]
-        paths = [self._path(members[i], what, hashes[id(probes[i])]) for i in places]
+        places = [i for i, (probe, _) in enumerate(probes) if len(probe)]
+        paths = [self._path(members[i], what, probes[i][1]) for i in places]
 
         def make(n: int) -> None:
-            member, probe = members[places[n]], probes[places[n]]
+            member, (probe, _) = members[places[n]], probes[places[n]]
             means = score_probe(self._model(member), probe, config.base)
             columns = prompt_score_columns(member.step, probe.cells, cell_chance(probe), means)
             write_table(paths[n], "prompt_scores", columns, {"weights": member.identity})
