@@ -63,7 +63,7 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
     order = RowOrder(dataset.store.n_rows, trainer.batch_rows * trainer.accumulate)
     fingerprint = run_fingerprint(settings)
     if is_first():
-        _describe(settings, directory, run_id, dataset)
+        _describe(settings, directory, run_id, fingerprint, dataset)
     return RunContext(
         run_id=run_id,
         seed=config.seed,
@@ -79,7 +79,9 @@ def prepare_run(settings: Settings, directory: Path, run_id: str, dataset: Datas
     )
 
 
-def _describe(settings: Settings, directory: Path, run_id: str, dataset: Dataset) -> None:
+def _describe(
+    settings: Settings, directory: Path, run_id: str, fingerprint: str, dataset: Dataset
+) -> None:
     config = settings.config
     write_text(directory / "config.yaml", yaml.safe_dump(settings.resolved, sort_keys=False))
     update_manifest(
@@ -90,7 +92,7 @@ def _describe(settings: Settings, directory: Path, run_id: str, dataset: Dataset
         status="running",
         score=asdict(config.score),
         seed=config.seed,
-        fingerprint=run_fingerprint(settings),
+        fingerprint=fingerprint,
         data_fingerprint=dataset.manifest["fingerprint"],
         data_hash=dataset.content_hash,
         data_directory=str(dataset.directory),
