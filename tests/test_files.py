@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from coemerge import files
 from coemerge.files import (
     WriteError,
+    code_sha256,
     read_object,
     remove_unfinished,
     replacing,
@@ -107,3 +109,25 @@ def test_an_object_comes_back(tmp_path: Path):
     write_json(tmp_path / "a.json", {"b": [1, None]})
 
     assert read_object(tmp_path / "a.json") == {"b": [1, None]}
+
+
+def test_code_is_another_with_any_name_or_line_of_the_packages_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    for name in ("files.py", "a/one.py", "b/two.py"):
+        write_text(tmp_path / name, "x = 1\n")
+
+    def hashes() -> tuple[str, ...]:
+        return tuple(code_sha256.__wrapped__(*of) for of in ((), ("a",), ("b",), ("a", "b")))
+
+    first = hashes()
+    assert len(set(first)) == 4
+    assert hashes() == first
+    write_text(tmp_path / "b" / "two.py", "x = 2\n")
+    changed = hashes()
+    assert [now == before for now, before in zip(changed, first, strict=True)] == [
+        False, True, False, False,
+    ]  # fmt: skip
+    (tmp_path / "a" / "one.py").rename(tmp_path / "a" / "other.py")
+    assert [now == before for now, before in zip(hashes(), changed, strict=True)] == [
+        False, False, True, False,
+    ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""Small files written so that a reader, or a kill, never meets half of one; files by content."""
+"""Small files written so that a reader, or a kill, never meets half of one; files by content, the
+code's own among them."""
 
 import fcntl
 import hashlib
@@ -6,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +112,14 @@ def file_digest(path: Path) -> str:
         raise FileNotFoundError(f"{path}: no such file")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_sha256(*packages: str) -> str:
+    """Of this package's source files; of those of some of its ``packages`` alone, if named."""
+    root, digest = Path(__file__).parent, hashlib.sha256()
+    folders = [root / name for name in packages] or [root]
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

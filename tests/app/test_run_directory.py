@@ -12,7 +12,6 @@ from coemerge.app.identity import run_fingerprint
 from coemerge.app.run_directory import (
     check_run,
     clear_run,
-    code_sha256,
     data_of_run,
     decide,
     locked,
@@ -22,6 +21,7 @@ from coemerge.app.run_directory import (
     update_manifest,
 )
 from coemerge.app.settings import Settings
+from coemerge.files import code_sha256
 from tests.conftest import ComposeSettings
 
 HERE, OTHER = "c0ffee", "decade"

@@ -39,7 +39,7 @@ def test_frames_are_read_back_as_they_were_made_and_made_once(tmp_path):
 def test_what_was_made_of_something_else_or_by_other_code_is_not_read(tmp_path, monkeypatch):
     asked(tmp_path, "model", [3])
     assert asked(tmp_path, "another model", [3])[1] == [3]
-    monkeypatch.setattr(kept, "_code", lambda: "other code")
+    monkeypatch.setattr(kept, "code_sha256", lambda *_: "other code")
     assert asked(tmp_path, "model", [3])[1] == [3]
 
 

@@ -1,14 +1,12 @@
 """A run's state on disk: manifest, lock, and what to do with a directory that exists already."""
 
 import fcntl
-import hashlib
 import logging
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,7 @@ from coemerge.app.cli import ROOT, is_for_users
 from coemerge.app.identity import run_fingerprint, run_id
 from coemerge.app.settings import Settings
 from coemerge.corpus.manifest import find_dataset
-from coemerge.files import read_object, remove_unfinished, write_json
+from coemerge.files import code_sha256, read_object, remove_unfinished, write_json
 from coemerge.inputs import check_inside, links_in
 from coemerge.tables.seal import check_tables
 
@@ -254,16 +252,6 @@ def code_version(root: Path) -> dict[str, Any]:
         "git_dirty": None if status is None else status != "",
         "code_sha256": code_sha256(),
     }
-
-
-@cache
-def code_sha256() -> str:
-    """Of this package's source files."""
-    package, digest = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode() + b"\0")
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def package_versions() -> dict[str, str]:

@@ -3,21 +3,20 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from coemerge.files import replacing
+from coemerge.files import code_sha256, replacing
 from coemerge.localization.tracing_result import TracingResult
 from coemerge.studies.shared.editors import Model
 from coemerge.tables.frames import read_frame, write_frame
 from coemerge.units import share
 
 Frames = tuple[pd.DataFrame, ...]
-_PACKAGE = Path(__file__).parents[2]
+# All that edits and traces models.
 _MAKERS = ("interventions", "localization", "editing", "scoring", "studies")
 
 
@@ -31,7 +30,7 @@ class Kept:
 
     @classmethod
     def of(cls, folder: Path, *about: object) -> "Kept":
-        return cls(folder, _hash(_code(), *about))
+        return cls(folder, _hash(code_sha256(*_MAKERS), *about))
 
     @classmethod
     def of_model(cls, folder: Path, study: str, subject: Model, config: object) -> "Kept":
@@ -70,15 +69,6 @@ class Kept:
 
 def _hash(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
-
-
-@cache
-def _code() -> str:
-    """Of all that edits and traces models."""
-    digest = hashlib.sha256()
-    for path in sorted(path for name in _MAKERS for path in (_PACKAGE / name).rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _save(path: Path, found: TracingResult) -> None:
