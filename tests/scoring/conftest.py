@@ -30,10 +30,10 @@ TINY = {
 }
 
 
-def tiny_model(architecture: str) -> PreTrainedModel:
+def tiny_model(architecture: str, **changes: int) -> PreTrainedModel:
     """Random weights large enough for a distribution that is far from uniform; in train mode."""
     config = AutoConfig.for_model(
-        architecture, **TINY[architecture], vocab_size=VOCAB, initializer_range=0.3
+        architecture, **TINY[architecture] | changes, vocab_size=VOCAB, initializer_range=0.3
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(11)

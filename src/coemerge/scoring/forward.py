@@ -1,8 +1,8 @@
 """Answer probabilities of many prompts from few forward passes (methods 2.5).
 
-Always float32 with autocast off, so that a live model and its checkpoint score alike. A batch holds
-prompts of equal length: no padding, hence no mask or position to get wrong, batched equals single,
-and only the answer positions go through the last MLP and the unembedding.
+Always float32 with autocast off, so that a live model and its checkpoint score alike. Prompts that
+begin alike share rows; of all others a batch holds those of equal length. No padding to get wrong,
+batched equals single, and only the answer positions go through the last MLP and the unembedding.
 """
 
 import inspect
@@ -15,7 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from coemerge.interventions.speed import fused_activations, last_positions_alone
+from coemerge.interventions.speed import (
+    fused_activations,
+    last_positions_alone,
+    positions_alone,
+)
+from coemerge.scoring.shared_prefixes import SharedRows, shared_rows, takes_shared_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +66,9 @@ def score_prompts(
     rank = torch.zeros(len(questions), dtype=torch.long)
     correct = torch.zeros(len(questions), dtype=torch.bool)
     device = next(model.parameters()).device
-    sizes = [(len(q.ids), len(q.answer_ids)) for q in questions]
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
-        for index in equal_batches(sizes, device, tokens_per_batch):
+        for index, log_probs in _answer_log_probs(model, questions, tokens_per_batch):
             batch = [questions[i] for i in index]
-            log_probs = _answer_log_probs(model, batch, device)
             first = log_probs[:, 0]
             targets = torch.tensor([q.answer_ids[0] for q in batch], device=device)
             chosen = first.gather(1, targets[:, None])
@@ -85,8 +88,8 @@ def next_token_distribution(model: nn.Module, ids: Sequence[int]) -> Tensor:
     """Shape [d_vocab], float32: the distribution that ``p_first`` is read from."""
     device = next(model.parameters()).device
     with evaluation_mode(model), torch.autocast(device.type, enabled=False):
-        question = Question(ids, [0], [0])
-        return _answer_log_probs(model, [question], device)[0, 0].exp()
+        ((_, log_probs),) = _answer_log_probs(model, [Question(ids, [0], [0])])
+        return log_probs[0, 0].exp()
 
 
 def answers_right(
@@ -114,7 +117,7 @@ def equal_batches(
     sizes: Sequence[tuple[int, int]], device: torch.device, tokens_per_batch: int | None = None
 ) -> Iterator[list[int]]:
     """Indices of items of equal size: (tokens of the prompt, of the answer)."""
-    tokens_per_batch = tokens_per_batch or (2048 if device.type == "cpu" else 65_536)
+    tokens_per_batch = tokens_per_batch or _tokens_per_batch(device)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for index, size in enumerate(sizes):
         groups[size].append(index)
@@ -124,14 +127,41 @@ def equal_batches(
             yield members[start : start + at_once]
 
 
-def _answer_log_probs(model: nn.Module, batch: Sequence[Question], device: torch.device) -> Tensor:
-    """Log-probabilities at the answer positions, [B, n_answer, d_vocab]."""
-    n_answer = len(batch[0].answer_ids)
-    ids = torch.tensor([[*q.ids, *q.answer_ids[:-1]] for q in batch], device=device)
-    options = keep_logits(model, n_answer)
-    with fused_activations(model), last_positions_alone(model, n_answer):
-        logits = model(input_ids=ids, use_cache=False, **options).logits
-    return logits[:, -n_answer:].float().log_softmax(-1)
+def _tokens_per_batch(device: torch.device) -> int:
+    return 1024 if device.type == "cpu" else 65_536
+
+
+def _answer_log_probs(
+    model: nn.Module, questions: Sequence[Question], tokens_per_batch: int | None = None
+) -> Iterator[tuple[list[int], Tensor]]:
+    """(which questions, log-probabilities at their answer positions [B, n_answer, d_vocab])."""
+    like = next(model.parameters())
+    tokens_per_batch = tokens_per_batch or _tokens_per_batch(like.device)
+    texts = [(*q.ids, *q.answer_ids[:-1]) for q in questions]
+    n_answers = [len(q.answer_ids) for q in questions]
+    alone = list(range(len(texts)))
+    if takes_shared_rows(model):
+        alone, shared = shared_rows(texts, n_answers, tokens_per_batch, like)
+        for rows in shared:
+            yield rows.index, _log_probs_of_shared(model, rows)
+    sizes = [(len(questions[i].ids), n_answers[i]) for i in alone]
+    for members in equal_batches(sizes, like.device, tokens_per_batch):
+        index = [alone[i] for i in members]
+        ids = torch.tensor([texts[i] for i in index], device=like.device)
+        yield index, _last_log_probs(model, ids, n_answers[index[0]])
+
+
+def _log_probs_of_shared(model: nn.Module, shared: SharedRows) -> Tensor:
+    where = {"position_ids": shared.positions, "attention_mask": shared.mask}
+    with fused_activations(model), positions_alone(model, shared.rows, shared.columns):
+        logits = model(input_ids=shared.ids, use_cache=False, **where).logits
+    return logits.float().log_softmax(-1)
+
+
+def _last_log_probs(model: nn.Module, ids: Tensor, n: int) -> Tensor:
+    with fused_activations(model), last_positions_alone(model, n):
+        logits = model(input_ids=ids, use_cache=False, **keep_logits(model, n)).logits
+    return logits[:, -n:].float().log_softmax(-1)
 
 
 def keep_logits(model: nn.Module, n: int) -> dict[str, int]:

@@ -31,8 +31,9 @@ class Probe:
         return len(self.questions)
 
     def shard(self, rank: int, world_size: int) -> np.ndarray:
-        """Indices of the prompts that this rank scores: no padding, so that sums stay exact."""
-        return np.arange(rank, len(self), world_size)
+        """Indices of the prompts that this rank scores: neighbours, which begin alike; no padding,
+        so that sums stay exact."""
+        return np.array_split(np.arange(len(self)), world_size)[rank]
 
 
 def make_probe(prompts: pa.Table, chance: str = "uniform") -> Probe:
