@@ -1,8 +1,10 @@
 """What the benchmarks share: the real configuration, and a small data set built from it."""
 
 import functools
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from coemerge.app.cli import ROOT
+from coemerge.app.run_directory import read_run_manifest
 from coemerge.app.schema import register
 from coemerge.app.settings import Settings, read_settings
 from coemerge.corpus.dataset import Dataset, build_dataset
@@ -20,6 +23,26 @@ def settings(overrides: Sequence[str]) -> Settings:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("train", [*overrides, f"paths.root={ROOT}"])
     return read_settings(composed, list(overrides))
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """The main job, from its manifest. Seconds by the clock; ``callbacks_s`` by callback."""
+
+    directory: Path
+    training_s: float
+    callbacks_s: Mapping[str, float]
+
+
+def finished_run(needed_by: str) -> FinishedRun | None:
+    """None, and a line that says so, where ``make train`` has not been through."""
+    directory = ROOT / "artifacts/runs/fact_injection-seed0"
+    manifest = read_run_manifest(directory)
+    if manifest is None or manifest["status"] != "finished":
+        sys.stderr.write(f"{needed_by}: no finished run in {directory} (make train)\n")
+        return None
+    callbacks = manifest["callbacks_wall_s"]
+    return FinishedRun(directory, manifest["wall_s"] - sum(callbacks.values()), callbacks)
 
 
 @functools.cache

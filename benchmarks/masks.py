@@ -1,6 +1,6 @@
 """Training masks: many at once, as good as plain ones and with the default settings, against one at
-a time in float32 with plain settings; and what the masks are worth. Needs a finished run:
-``python -m benchmarks.masks artifacts/runs/fact_injection-seed0``."""
+a time in float32 with plain settings; and what the masks are worth. Needs the main job's run:
+``python -m benchmarks.masks``."""
 
 import sys
 import time
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from hydra import compose, initialize_config_dir
 
+from benchmarks.common import finished_run
 from benchmarks.result import Result, as_table
 from coemerge.app.analysis import read_analysis
 from coemerge.app.cli import ROOT
@@ -28,7 +29,6 @@ from coemerge.localization.trained import TrainedMasks, concatenate
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
 from coemerge.studies.task_localization.localize import Subject, prepare
 
-RUN = "artifacts/runs/fact_injection-seed0"
 N_FACTS = 4
 # Equal weights and rows for all terms, as one would begin; 4 rows of control per own one.
 PLAIN = {
@@ -78,11 +78,11 @@ class Outcome:
         )
 
 
-def run(directory: str = RUN) -> Iterator[Result]:
-    if not (ROOT / directory / "checkpoints").is_dir():
-        sys.stderr.write(f"masks: skipped, {directory} is not there (make train)\n")
+def run() -> Iterator[Result]:
+    job = finished_run("masks")
+    if job is None:
         return
-    subject = _subject(str(ROOT / directory))
+    subject = _subject(str(job.directory))
     study = TaskLocalizationConfig(n_facts=N_FACTS)
     selected, prompts = prepare(subject, study)
 
@@ -147,4 +147,4 @@ def _mean(values: pd.Series) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{as_table(list(run(*sys.argv[1:2])))}\n")
+    sys.stdout.write(f"{as_table(list(run()))}\n")
