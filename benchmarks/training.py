@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import lightning
@@ -19,9 +20,11 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from benchmarks.common import small_dataset
 from benchmarks.result import Result, Timed, as_table, ratios
 from coemerge.app.instances import quiet_libraries
+from coemerge.app.settings import Settings
+from coemerge.corpus.dataset import Dataset
 from coemerge.corpus.loader import Batch, CorpusDataModule, RowLoader, RowOrder
 from coemerge.lm.build import build_model
-from coemerge.lm.config import OptimizerConfig
+from coemerge.lm.config import ModelConfig, OptimizerConfig
 from coemerge.lm.machine import choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule, weighted_loss
 
@@ -30,23 +33,39 @@ STEPS, WARM_UP, N_REPEATS = 130, 30, 5
 
 def run() -> Iterator[Result]:
     quiet_libraries()
-    peers: list[tuple[str, Timed, float]] = [("a bare PyTorch loop", bare, 0.98)]
+    job = Job(*small_dataset())
+    peers: list[tuple[str, Timed, float]] = [("a bare PyTorch loop", partial(bare, job), 0.98)]
     try:
         import accelerate  # noqa: F401
 
-        peers.append(("transformers.Trainer", hugging_face, 1.0))
+        peers.append(("transformers.Trainer", partial(hugging_face, job), 1.0))
     except ImportError:
         sys.stderr.write("training: no accelerate for a peer (requirements-bench.txt)\n")
     for name, peer, goal in peers:
-        found = ratios(ours, peer, N_REPEATS)
-        told = f"{1 / ours():,.0f} tokens/s, the model of fact_injection"
+        found = ratios(partial(ours, job), peer, N_REPEATS)
+        told = f"{1 / ours(job):,.0f} tokens/s, the model of fact_injection"
         yield Result("training, tokens/s, callbacks off", name, found, goal, note=told)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, where, and for how many steps, of which the first ``warm_up`` do not count.
+    ``model``, ``batch_rows``: None takes those of the settings."""
+
+    settings: Settings
+    dataset: Dataset
+    device: str = "cpu"
+    model: ModelConfig | None = None
+    batch_rows: int | None = None
+    steps: int = STEPS
+    warm_up: int = WARM_UP
 
 
 @dataclass
 class Setup:
     """A fresh model and its batches. ``began``: when the warm-up was over."""
 
+    job: Job
     optimizer: OptimizerConfig
     precision: str
     model: PreTrainedModel
@@ -59,26 +78,35 @@ class Setup:
 
     def warm(self, step: int) -> None:
         """Called as ``step`` begins."""
-        if step == WARM_UP:
+        if step == self.job.warm_up:
+            finish(self.job.device)
             self.began = time.perf_counter()
 
     @property
     def seconds_per_token(self) -> float:
+        finish(self.job.device)
         store, _, _, rows, *_ = self.batches
-        tokens = (STEPS - WARM_UP) * rows * store.row_length
+        tokens = (self.job.steps - self.job.warm_up) * rows * store.row_length
         return (time.perf_counter() - self.began) / tokens
 
 
-def setup() -> Setup:
-    chosen, dataset = small_dataset()
-    config = chosen.config
-    execution = choose_execution(detect_machine("cpu"), config.model, config.trainer)
+def finish(device: str) -> None:
+    """Waits until a GPU has done all it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def setup(job: Job) -> Setup:
+    config, store = job.settings.config, job.dataset.store
+    chosen = job.model or config.model
+    execution = choose_execution(detect_machine(job.device), chosen, config.trainer)
     torch.set_num_threads(execution.threads)
-    rows, store = config.trainer.batch_rows, dataset.store
-    batches = (store, RowOrder(store.n_rows, rows), STEPS, rows, 1, config.optimizer.answer_weight)
+    rows = job.batch_rows or config.trainer.batch_rows
+    order = RowOrder(store.n_rows, rows)
+    batches = (store, order, job.steps, rows, 1, config.optimizer.answer_weight)
     attention = execution.attention
-    model = build_model(config.model, dataset.tokenizer, store.row_length, attention, 0)
-    return Setup(config.optimizer, execution.precision, model.train(), batches)
+    model = build_model(chosen, job.dataset.tokenizer, store.row_length, attention, 0)
+    return Setup(job, config.optimizer, execution.precision, model.train(), batches)
 
 
 def loss_of(model: PreTrainedModel, batch: Batch) -> Tensor:
@@ -88,22 +116,24 @@ def loss_of(model: PreTrainedModel, batch: Batch) -> Tensor:
     return weighted_loss(logits, batch["labels"], batch["weights"])
 
 
-def bare() -> float:
-    job = setup()
-    optimizer = torch.optim.AdamW(job.model.parameters(), lr=job.optimizer.lr, fused=True)
+def bare(chosen: Job) -> float:
+    job, device = setup(chosen), chosen.device
+    model = job.model.to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=job.optimizer.lr, fused=True)
     for step, batch in enumerate(RowLoader(*job.batches)):
         job.warm(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=job.is_mixed):
-            loss = loss_of(job.model, batch)
+        there = {name: x.to(device, non_blocking=device != "cpu") for name, x in batch.items()}
+        with torch.autocast(device, torch.bfloat16, enabled=job.is_mixed):
+            loss = loss_of(model, there)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(job.model.parameters(), job.optimizer.clip_norm)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), job.optimizer.clip_norm)
         optimizer.step()
         optimizer.zero_grad()
     return job.seconds_per_token
 
 
-def ours() -> float:
-    job = setup()
+def ours(chosen: Job) -> float:
+    job = setup(chosen)
 
     class Clock(lightning.Callback):
         def on_train_batch_start(
@@ -115,19 +145,25 @@ def ours() -> float:
             self.seconds_per_token = job.seconds_per_token
 
     clock = Clock()
+    fit(job, [clock], accelerator=chosen.device, devices=1)
+    return clock.seconds_per_token
+
+
+def fit(job: Setup, callbacks: list[lightning.Callback], **where: Any) -> None:
+    """Our training; ``where``: arguments of the trainer."""
+    steps = job.job.steps
     trainer = lightning.Trainer(
-        accelerator="cpu",
         precision=job.precision,  # type: ignore[arg-type]
-        max_steps=STEPS,
-        callbacks=[clock],
+        max_steps=steps,
+        callbacks=callbacks,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
+        **where,
     )
-    trainer.fit(LanguageModule(job.model, job.optimizer, STEPS), CorpusDataModule(*job.batches))
-    return clock.seconds_per_token
+    trainer.fit(LanguageModule(job.model, job.optimizer, steps), CorpusDataModule(*job.batches))
 
 
 class Batches(IterableDataset):
@@ -149,8 +185,8 @@ class WeightedTrainer(Trainer):
         return loss_of(model, inputs)
 
 
-def hugging_face() -> float:
-    job = setup()
+def hugging_face(chosen: Job) -> float:
+    job = setup(chosen)
 
     class Clock(TrainerCallback):
         def on_step_begin(self, args: Any, state: Any, control: Any, **named: Any) -> None:
@@ -161,14 +197,14 @@ def hugging_face() -> float:
 
     clock = Clock()
     arguments = TrainingArguments(
-        max_steps=STEPS,
+        max_steps=chosen.steps,
         per_device_train_batch_size=1,  # a whole batch of ours
         learning_rate=job.optimizer.lr,
         lr_scheduler_type="constant",
         optim="adamw_torch_fused",
         max_grad_norm=job.optimizer.clip_norm,
         bf16=job.is_mixed,
-        use_cpu=True,
+        use_cpu=chosen.device == "cpu",
         remove_unused_columns=False,
         report_to=[],
         save_strategy="no",
