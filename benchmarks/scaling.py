@@ -10,14 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import random_gpt2, small_dataset
+from benchmarks.counting import operations
 from coemerge.editing.rank_one import rank_one
 from coemerge.editing.requests import Goal, Request
 from coemerge.localization.attribution_config import AttributionConfig
@@ -28,6 +28,7 @@ from coemerge.localization.examples import Examples
 from coemerge.localization.knowledge_neurons import attribute
 from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_prompts import TracedPrompt
+from coemerge.localization.trained import TrainedMasks
 from coemerge.scoring.forward import score_prompts
 from coemerge.scoring.probe import make_probe
 from coemerge.studies.task_localization.config import TaskLocalizationConfig
@@ -111,15 +112,15 @@ def masked(model: nn.Module) -> dict[str, float]:
     examples = Examples(
         asked, selected.targets, list(selected.accuracy), config.mask_config, selected.known
     )
-    with FlopCounterMode(display=False) as counter:
-        masks = train_masks(model, examples, show_progress=False)
-    found = {"a step of training a mask": counter.get_total_flops() / (len(masks) * STEPS)}
+    trained: list[TrainedMasks] = []
+    n = operations(lambda: trained.append(train_masks(model, examples, show_progress=False)))
+    masks = trained[0]
+    found = {"a step of training a mask": n / (len(masks) * STEPS)}
     evaluated = []
     for draws in (1, 2):  # every further one costs the same
         settings = EffectsConfig(config.all_references, draws, config.other_prompts)
-        with FlopCounterMode(display=False) as counter:
-            evaluate_masks(model, examples, masks, settings)
-        evaluated.append(counter.get_total_flops() / len(masks))
+        n = operations(partial(evaluate_masks, model, examples, masks, settings))
+        evaluated.append(n / len(masks))
     first, second = evaluated
     name = f"evaluating a mask beside {config.random_draws} random ones"
     return found | {name: first + (config.random_draws - 1) * (second - first)}
@@ -139,11 +140,7 @@ WORK: dict[str, Work] = {
 
 def counted(model: nn.Module) -> dict[str, float]:
     """Operations of a unit."""
-    found = {}
-    for name, work in WORK.items():
-        with FlopCounterMode(display=False) as counter:
-            n = work(model)
-        found[name] = counter.get_total_flops() / n
+    found = {name: operations(partial(work, model)) / work(model) for name, work in WORK.items()}
     return found | masked(model)
 
 
@@ -165,10 +162,8 @@ def rates() -> list[tuple[str, int, float, float]]:
         model = random_gpt2(*shape, n_vocab())
         speeds = []
         for work in (scored, attributed):
-            with FlopCounterMode(display=False) as counter:
-                work(model)
             best = min(_cpu_seconds(work, model) for _ in range(2))
-            speeds.append(counter.get_total_flops() / best / 1e9)
+            speeds.append(operations(partial(work, model)) / best / 1e9)
         rows.append((f"L{shape[0]} d{shape[1]}", n_of_blocks(model), *speeds))
     return rows
 

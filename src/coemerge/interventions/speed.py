@@ -14,8 +14,6 @@ from transformers.pytorch_utils import Conv1D
 
 from coemerge.interventions.architecture import LAYOUTS, ModuleMap
 
-_EAGER = "eager"
-
 
 @contextmanager
 def fast_passes(model: nn.Module) -> Iterator[None]:
@@ -158,12 +156,25 @@ def _on_a_part(
 @contextmanager
 def short_row_attention(model: nn.Module) -> Iterator[None]:
     """Eager attention on a CPU, where the fused kernel's gradient is slow on short rows."""
+    with _attention(model, "sdpa", "eager"):
+        yield
+
+
+@contextmanager
+def long_row_attention(model: nn.Module) -> Iterator[None]:
+    """The fused kernel on a CPU, for passes without gradients."""
+    with _attention(model, "eager", "sdpa"):
+        yield
+
+
+@contextmanager
+def _attention(model: nn.Module, is_now: str, becomes: str) -> Iterator[None]:
     device = next(model.parameters()).device
-    before = getattr(model.config, "_attn_implementation", _EAGER)
-    if device.type != "cpu" or before == _EAGER or not isinstance(model, PreTrainedModel):
+    before = getattr(model.config, "_attn_implementation", None)
+    if device.type != "cpu" or before != is_now or not isinstance(model, PreTrainedModel):
         yield
         return
-    model.set_attn_implementation(_EAGER)
+    model.set_attn_implementation(becomes)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from coemerge.interventions.speed import (
     fused_activations,
     last_positions_alone,
+    long_row_attention,
     positions_alone,
 )
 from coemerge.scoring.shared_prefixes import SharedRows, shared_rows, takes_shared_rows
@@ -128,7 +129,7 @@ def equal_batches(
 
 
 def _tokens_per_batch(device: torch.device) -> int:
-    return 1024 if device.type == "cpu" else 65_536
+    return 1024 * torch.get_num_threads() if device.type == "cpu" else 65_536
 
 
 def _answer_log_probs(
@@ -153,7 +154,8 @@ def _answer_log_probs(
 
 def _log_probs_of_shared(model: nn.Module, shared: SharedRows) -> Tensor:
     where = {"position_ids": shared.positions, "attention_mask": shared.mask}
-    with fused_activations(model), positions_alone(model, shared.rows, shared.columns):
+    alone = positions_alone(model, shared.rows, shared.columns)
+    with fused_activations(model), long_row_attention(model), alone:
         logits = model(input_ids=shared.ids, use_cache=False, **where).logits
     return logits.float().log_softmax(-1)
 
