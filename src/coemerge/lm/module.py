@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from coemerge.corpus.loader import IGNORE, Batch
 from coemerge.lm.config import OptimizerConfig
+from coemerge.lm.known_rows import known_rows
 from coemerge.lm.sharding import shard, whole_tensor
 
 
@@ -45,9 +46,10 @@ class LanguageModule(lightning.LightningModule):
         """Positions restart with each document and no mask is passed: transformers then keeps
         attention within documents (see ``corpus.packing.position_ids``)."""
         self._seed_dropout()
-        logits = self.model(
-            input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
-        ).logits
+        with known_rows(batch["input_ids"].device, packed=True):
+            logits = self.model(
+                input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False
+            ).logits
         loss = weighted_loss(logits, batch["labels"], batch["weights"], batch["step_weight"])
         self.last_loss = loss.detach()
         self._loss_so_far = self._loss_so_far + self.last_loss

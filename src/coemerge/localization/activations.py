@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from coemerge.interventions.capture import capture, mean_activation
 from coemerge.interventions.gates import component_sites
 from coemerge.interventions.sites import Site
-from coemerge.localization.batches import Batch, answer_logits, batches
+from coemerge.localization.batches import Batch, answer_logits, batches, on_device
 from coemerge.localization.prompts import Prompts
 from coemerge.scoring.forward import equal_batches
 
@@ -42,7 +42,7 @@ class CleanRuns:
     def _store(
         self, values: dict[Site, Tensor], batch: Batch, rows: np.ndarray, n_tokens: int
     ) -> None:
-        index = self._token_index(batch, rows[batch.rows.cpu().numpy()])
+        index = self._token_index(batch, rows[batch.rows.numpy()])
         is_real = torch.arange(index.shape[1], device=index.device) <= batch.answer_pos[:, None]
         for site, value in values.items():
             if site not in self._flat:
@@ -50,7 +50,7 @@ class CleanRuns:
             self._flat[site][index[is_real]] = value[is_real]
 
     def _token_index(self, batch: Batch, prompt: np.ndarray) -> Tensor:
-        start = torch.as_tensor(self._start[prompt], device=batch.tokens.device)
+        start = on_device(self._start[prompt], batch.tokens.device)
         at = torch.arange(batch.tokens.shape[1], device=batch.tokens.device)
         return start[:, None] + torch.minimum(at[None], batch.answer_pos[:, None])
 
@@ -71,7 +71,7 @@ def clean_log_probs(model: nn.Module, prompts: Prompts, rows: np.ndarray) -> dic
     ids, spans = [prompts.ids[i] for i in rows], [prompts.spans[i] for i in rows]
     for batch in batches(ids, spans, device):
         log_probs = answer_logits(model, batch).log_softmax(1)
-        found |= dict(zip(rows[batch.rows.cpu().numpy()].tolist(), log_probs, strict=True))
+        found |= dict(zip(rows[batch.rows.numpy()].tolist(), log_probs, strict=True))
     return found
 
 

@@ -93,7 +93,7 @@ class Answerer:
         source = self._prompts.corrupted if corrupted else self._prompts.ids
         ids, spans = [source[i] for i in prompt], [self._prompts.spans[i] for i in prompt]
         for batch in batches(ids, spans, self._device):
-            yield batch, batch.rows.cpu().numpy()
+            yield batch, batch.rows.numpy()
 
     def _reference(self, batch: Batch, prompt: np.ndarray) -> References:
         if not isinstance(self._references, str):

@@ -18,11 +18,14 @@ _MAX_PADDING = 0.25  # of a batch's tokens; longer rows go into another batch
 
 @dataclass(frozen=True)
 class Batch:
-    """``tokens`` [B,T]; ``answer_pos`` [B]: index whose logits predict the answer; ``spans``
-    [B,2]: of the subject; ``rows`` [B]: which of the rows that were asked for."""
+    """``tokens`` [B,T]; ``answer_pos`` [B]: index whose logits predict the answer; ``places`` [P]
+    and ``which`` [B]: all such indices, and which of them is each row's; ``spans`` [B,2]: of the
+    subject; ``rows`` [B], on the CPU: which of the rows that were asked for."""
 
     tokens: Tensor
     answer_pos: Tensor
+    places: Tensor
+    which: Tensor
     spans: Tensor
     rows: Tensor
 
@@ -46,12 +49,21 @@ def batches(
     """All rows, shortest first, in batches that suit the device's memory or cache."""
     lengths = np.array([len(row) for row in ids])
     for index in cut_by_length(lengths, tokens_per_batch or default_tokens(device)):
+        last = lengths[index] - 1
+        places, which = np.unique(last, return_inverse=True)
         yield Batch(
-            pad_right([ids[i] for i in index]).to(device),
-            torch.as_tensor(lengths[index] - 1, device=device),
-            torch.tensor([spans[i] for i in index], device=device),
-            torch.as_tensor(index, device=device),
+            tokens=on_device(pad_right([ids[i] for i in index]), device),
+            answer_pos=on_device(last, device),
+            places=on_device(places, device),
+            which=on_device(which, device),
+            spans=on_device([spans[i] for i in index], device),
+            rows=torch.as_tensor(index),
         )
+
+
+def on_device(values: Tensor | np.ndarray | Sequence, device: torch.device) -> Tensor:
+    """Values of the CPU, sent without waiting for what a GPU has still to do."""
+    return torch.as_tensor(values).to(device, non_blocking=device.type not in ("cpu", "mps"))
 
 
 def pad_right(ids: Sequence[Sequence[int]]) -> Tensor:
@@ -62,7 +74,7 @@ def pad_right(ids: Sequence[Sequence[int]]) -> Tensor:
 
 def with_tokens(batch: Batch, ids: Sequence[Sequence[int]]) -> Batch:
     """The same rows with other tokens, as many in each."""
-    return replace(batch, tokens=pad_right(ids).to(batch.tokens.device))
+    return replace(batch, tokens=on_device(pad_right(ids), batch.tokens.device))
 
 
 def default_tokens(device: torch.device) -> int:
@@ -90,6 +102,6 @@ def cut_by_length(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np.nda
 
 def answer_logits(model: nn.Module, batch: Batch) -> Tensor:
     """float32 [B,V]; only answer positions go through the unembedding."""
-    places, which = batch.answer_pos.unique(return_inverse=True)
-    logits = model(input_ids=batch.tokens, use_cache=False, logits_to_keep=places).logits
+    which = batch.which
+    logits = model(input_ids=batch.tokens, use_cache=False, logits_to_keep=batch.places).logits
     return logits[torch.arange(len(which), device=which.device), which].float()

@@ -17,6 +17,7 @@ from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
 from coemerge.lm.checkpoints import weights_sha256
+from coemerge.lm.known_rows import known_rows
 from coemerge.localization.activations import mean_references
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.examples import Examples
@@ -138,7 +139,8 @@ class _Training:
         device = next(self.model.parameters()).device
         is_bfloat16 = self.examples.config.precision == "bfloat16"
         precision = torch.autocast(device.type, torch.bfloat16, enabled=is_bfloat16)
-        with unchanged(self.model), fast_passes(self.model), precision:
+        alone = known_rows(device, packed=False)
+        with unchanged(self.model), fast_passes(self.model), precision, alone:
             self.model.eval().requires_grad_(False)
             while left:
                 chunk, before = left[: self.most], self.bar.n

@@ -18,7 +18,7 @@ from coemerge.interventions.gates import Gates, ablate, patch
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
 from coemerge.localization.activations import CleanRuns, clean_log_probs, run_activations
-from coemerge.localization.batches import Batch, answer_logits, batches, with_tokens
+from coemerge.localization.batches import Batch, answer_logits, batches, on_device, with_tokens
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.examples import Schedule
 from coemerge.localization.losses import (
@@ -71,6 +71,8 @@ class Objective:
             ],
             device=self._device,
         )
+        n_rows = [config.rows_nec, config.rows_suf, config.rows_facts, config.rows_tasks]
+        self._shares = 1 / torch.tensor(n_rows, device=self._device)
         drawn = [np.unique(s.suf) for s in schedules]
         self._clean = CleanRuns(model, prompts, np.unique(np.concatenate(drawn)))
         self._outputs: dict[int, Tensor] = {}
@@ -89,7 +91,7 @@ class Objective:
             ids = [source[i] for i in part.prompt]
             spans = [self._prompts.spans[i] for i in part.prompt]
             for batch in batches(ids, spans, self._device):
-                per_mask += self._batch(gates, batch, part.where(batch.rows.cpu().numpy()))
+                per_mask += self._batch(gates, batch, part.where(batch.rows.numpy()))
         return per_mask
 
     def _rows(self, active: Sequence[int], step: int) -> Rows:
@@ -104,8 +106,7 @@ class Objective:
 
     def _batch(self, gates: Gates, batch: Batch, rows: Rows) -> Tensor:
         """One forward and backward pass; the terms [J,4] of these rows."""
-        mask = torch.as_tensor(rows.mask, device=self._device)
-        kind = torch.as_tensor(rows.kind, device=self._device)
+        mask, kind = on_device(rows.mask, self._device), on_device(rows.kind, self._device)
         own, positions = gates.for_rows(mask), batch.positions(self._config.positions)  # type: ignore[arg-type]
         if rows.kind[0] == SUF:
             functions = patch(own, self._clean.of(batch, rows.prompt), positions)
@@ -114,14 +115,10 @@ class Objective:
         with intervene(self._model, functions):
             logits = answer_logits(self._model, batch)
         losses = self._losses(logits, rows)
-        share = 1 / torch.tensor(self._rows_per_kind(), device=self._device)[kind]
+        share = self._shares[kind]
         (losses * share * self._weights[kind]).sum().backward()
         terms = torch.zeros(len(self._schedules), len(LOSS_TERMS), device=self._device)
         return terms.index_put((mask, kind), losses.detach() * share, accumulate=True)
-
-    def _rows_per_kind(self) -> list[int]:
-        c = self._config
-        return [c.rows_nec, c.rows_suf, c.rows_facts, c.rows_tasks]
 
     def _reference(self, batch: Batch, rows: Rows) -> References:
         """What ablated components become: 0, means, or their values in the corrupted run."""
@@ -132,23 +129,22 @@ class Objective:
 
     def _losses(self, logits: Tensor, rows: Rows) -> Tensor:
         """The term of each row's kind, [B]."""
-        answers = torch.tensor([self._prompts.answers[i] for i in rows.prompt]).to(self._device)
+        answers = on_device([self._prompts.answers[i] for i in rows.prompt], self._device)
         losses = logits.new_zeros(len(rows.prompt))
         nec, spec = rows.kind == NEC, (rows.kind == FACTS) | (rows.kind == TASKS)
-        rest = np.flatnonzero((rows.kind == SUF) | (spec & (self._config.specificity == "nll")))
-        losses = losses.index_put(_at(rest), answer_nll(logits[rest], answers[rest]))
+        rest = self._at((rows.kind == SUF) | (spec & (self._config.specificity == "nll")))
+        losses = losses.index_put((rest,), answer_nll(logits[rest], answers[rest]))
         if nec.any():
-            at = np.flatnonzero(nec)
-            candidates = self._candidates(rows.prompt[at])
+            at, candidates = self._at(nec), self._candidates(rows.prompt[nec])
             if self._config.necessity == "kl_to_uniform":
                 values = necessity_kl_to_uniform(logits[at], candidates)
             else:
                 values = necessity_nll_of_rest(logits[at], answers[at], candidates)
-            losses = losses.index_put(_at(at), values)
+            losses = losses.index_put((at,), values)
         if self._config.specificity == "kl" and spec.any():
-            at = np.flatnonzero(spec)
-            clean = torch.stack([self._outputs[i] for i in rows.prompt[at].tolist()])
-            losses = losses.index_put(_at(at), specificity_kl(logits[at], clean))
+            at = self._at(spec)
+            clean = torch.stack([self._outputs[i] for i in rows.prompt[spec].tolist()])
+            losses = losses.index_put((at,), specificity_kl(logits[at], clean))
         return losses
 
     def _candidates(self, prompt: np.ndarray) -> Tensor:
@@ -156,8 +152,7 @@ class Objective:
         ids = [self._prompts.candidates[i] for i in prompt]
         width = max(map(len, ids))
         padded = [[*row, *[NO_CANDIDATE] * (width - len(row))] for row in ids]
-        return torch.tensor(padded, device=self._device)
+        return on_device(padded, self._device)
 
-
-def _at(index: np.ndarray) -> tuple[Tensor]:
-    return (torch.as_tensor(index),)
+    def _at(self, chosen: np.ndarray) -> Tensor:
+        return on_device(np.flatnonzero(chosen), self._device)

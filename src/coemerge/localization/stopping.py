@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from coemerge.localization.batches import on_device
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.trained import LOSS_TERMS
 
@@ -27,8 +28,10 @@ class Progress:
 
     def update(self, losses: Tensor) -> None:
         """``losses`` [J,4] of one step, in the order of ``LOSS_TERMS``."""
-        index = torch.tensor(self.active)
-        new = losses.detach().cpu()[index]
+        if not self._n_updates:
+            self.losses = torch.zeros_like(losses)
+        index = on_device(self.active, losses.device)
+        new = losses.detach()[index]
         kept = _DECAY if self._n_updates else 0.0
         self.losses[index] = kept * self.losses[index] + (1 - kept) * new
         self._n_updates += 1
@@ -37,7 +40,7 @@ class Progress:
         """Takes over the binary masks of those still trained, then lets those go that are done."""
         if not len(self.heads):
             self.heads, self.neurons = heads.clone(), neurons.clone()
-        index = torch.tensor(self.active, device=heads.device)
+        index = on_device(self.active, heads.device)
         self.heads[index], self.neurons[index] = heads[index], neurons[index]
         if not self._config.early_stop or (step + 1) % self._config.stop_every:
             return
@@ -53,5 +56,5 @@ class Progress:
         settled = (size - self._last_size).abs() <= _SETTLED * self._last_size
         self._last_size = size
         bounds = [config.stop_nec, config.stop_suf, config.stop_spec, config.stop_spec]
-        low = (self.losses <= torch.tensor(bounds)).all(1)
+        low = (self.losses.cpu() <= torch.tensor(bounds)).all(1)
         return settled & low
