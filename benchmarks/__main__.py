@@ -4,12 +4,32 @@ table with medians, ranges and goals."""
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks import attribution, corpus_build, editing, masks, scoring, stalls, tracing, training
+from benchmarks import (
+    attribution,
+    corpus_build,
+    editing,
+    gpu,
+    masks,
+    scoring,
+    stalls,
+    tracing,
+    training,
+)
 from benchmarks.result import Result, as_table
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     module.__name__.removeprefix("benchmarks."): module.run
-    for module in (training, scoring, attribution, tracing, masks, editing, corpus_build, stalls)
+    for module in (
+        training,
+        scoring,
+        attribution,
+        tracing,
+        masks,
+        editing,
+        corpus_build,
+        stalls,
+        gpu,
+    )
 }
 
 
