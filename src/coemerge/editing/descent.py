@@ -53,7 +53,7 @@ def descend(
         counts = counts & own.isfinite() & (own >= stop_loss)
         if step == n_steps or not counts.any():
             break
-        (gradient,) = torch.autograd.grad(own[counts].sum(), values)
+        (gradient,) = torch.autograd.grad(torch.where(counts, own, 0.0).sum(), values)
         stepping = counts.view(-1, *[1] * (values.ndim - 1))
         values.grad = gradient.masked_fill(~stepping, 0)
         before = values.detach().clone()

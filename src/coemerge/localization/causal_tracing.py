@@ -21,6 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from coemerge.interventions.architecture import ModuleMap
+from coemerge.localization.batches import on_device
 from coemerge.localization.first_tokens import undisturbed
 from coemerge.localization.restored_runs import CorruptedRuns
 from coemerge.localization.traced_batch import (
@@ -93,9 +94,9 @@ def _traced(
             noise = [draw_noise(prompt, config, modules.d_model) for prompt in batch]
             runs = CorruptedRuns(
                 model,
-                torch.tensor([list(prompt.ids) for prompt in batch], device=device),
-                torch.tensor([prompt.answer for prompt in batch], device=device),
-                result.noise_std * torch.stack(noise).to(device),
+                on_device([list(prompt.ids) for prompt in batch], device),
+                on_device([prompt.answer for prompt in batch], device),
+                result.noise_std * on_device(torch.stack(noise), device),
             )
             result.p_clean[index] = runs.p_clean.cpu()
             result.p_corrupted[index] = runs.p_corrupted.cpu()

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
+from coemerge.lm.known_rows import known_rows
 from coemerge.scoring.forward import equal_batches, keep_logits
 
 Ids = Sequence[Sequence[int]]
@@ -27,6 +28,7 @@ def undisturbed(model: nn.Module) -> Iterator[torch.device]:
     with (
         unchanged(model, weights="unchecked"),
         fast_passes(model),
+        known_rows(device, packed=False),
         torch.autocast(device.type, enabled=False),
         torch.no_grad(),
     ):
