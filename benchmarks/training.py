@@ -210,6 +210,7 @@ def hugging_face(chosen: Job) -> float:
         save_strategy="no",
         logging_strategy="no",
         disable_tqdm=True,
+        accelerator_config={"dispatch_batches": False},  # one of their tensors is a mere number
     )
     WeightedTrainer(
         model=job.model,
