@@ -237,13 +237,13 @@ def test_prompts_of_any_lengths_in_one_call_are_as_alone():
 def test_the_size_of_passes_changes_nothing(method, monkeypatch):
     model, prompts = shared_model("qwen3"), [TOKENS, TOKENS[::-1], TOKENS[:4]]
     passes = []
-    real = knowledge_neurons.LastPosition.with_neurons
+    real = knowledge_neurons.LastPosition.with_product
 
-    def counted(self, layer, values):
-        passes.append(values.shape[0] * values.shape[1])
-        return real(self, layer, values)
+    def counted(self, layer, product):
+        passes.append(product.shape[0] * product.shape[1])
+        return real(self, layer, product)
 
-    monkeypatch.setattr(knowledge_neurons.LastPosition, "with_neurons", counted)
+    monkeypatch.setattr(knowledge_neurons.LastPosition, "with_product", counted)
     found, sizes = [], []
     for rows in (1, 30, None):
         passes.clear()
@@ -276,7 +276,7 @@ def test_the_model_is_left_as_found_amid_training(monkeypatch):
 
     with torch.no_grad():
         attribute(model, [TOKENS], [[3]])
-        monkeypatch.setattr(knowledge_neurons, "path_integral", lambda *_: 1 / 0)
+        monkeypatch.setattr(knowledge_neurons, "mean_gradient", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             attribute(model, [TOKENS], [[3]])
 

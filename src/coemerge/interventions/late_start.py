@@ -21,9 +21,21 @@ def start_at(model: nn.Module, layer: int, residual: Tensor) -> Iterator[None]:
     they receive; sites inside of them do not fire. The model has its layers back when the block
     ends, however it ends. Raises as ``intervene``.
     """
-    site = Site("resid_pre", layer)
+    with _skipping(model, layer, Site("resid_pre", layer), residual):
+        yield
+
+
+@contextmanager
+def start_after(model: nn.Module, layer: int, residual: Tensor) -> Iterator[None]:
+    """As ``start_at``, but ``layer`` is not computed either: ``residual`` is its ``resid_post``."""
+    with _skipping(model, layer + 1, Site("resid_post", layer), residual):
+        yield
+
+
+@contextmanager
+def _skipping(model: nn.Module, n_layers: int, site: Site, residual: Tensor) -> Iterator[None]:
     with intervene(model, {site: lambda x: residual.expand_as(x)}):
-        below = list(ModuleMap(model).layers)[:layer]
+        below = list(ModuleMap(model).layers)[:n_layers]
         # An attribute of the module itself comes before the method of its class.
         own = [module.__dict__.get(_FORWARD) for module in below]
         try:

@@ -15,6 +15,7 @@ Axes: N prompts, B prompts of one batch, L layers, m neurons of a layer.
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.last_position import LastPosition
-from coemerge.localization.paths import ablation_loss, path_integral
+from coemerge.localization.paths import ablation_loss, mean_gradient
 from coemerge.scoring.forward import equal_batches
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def _answer_positions(
 def default_rows(modules: ModuleMap, device: torch.device) -> int:
     """Rows of a pass that, with their logits, a CPU's cache or another device's memory holds."""
     n_vocab = projection_matrix(modules.unembedding).shape[1]
-    most, logit_bytes = (512, 1 << 24) if device.type == "cpu" else (65_536, 1 << 30)
+    most, logit_bytes = (2048, 1 << 24) if device.type == "cpu" else (65_536, 1 << 30)
     return max(1, min(most, logit_bytes // (4 * n_vocab)))
 
 
@@ -119,14 +120,13 @@ def _by_layer(last: LastPosition, config: AttributionConfig, rows: int) -> Itera
     """[B,m] per layer."""
     for layer, activation in enumerate(last.activations):
         at_once = min(_MAX_POINTS, max(1, rows // len(activation)))
-
-        def probability(values: Tensor, layer: int = layer) -> Tensor:
-            return last.with_neurons(layer, values)
-
-        if config.method == "joint":
-            yield path_integral(probability, activation, config, at_once)
+        if config.method == "joint":  # the way from neurons to their product is linear
+            down = last.down_projection(layer)
+            with_product = partial(last.with_product, layer)
+            slope = mean_gradient(with_product, activation @ down, config, at_once)
+            yield activation * (slope @ down.T)
         else:
-            yield ablation_loss(probability, activation, at_once)
+            yield ablation_loss(partial(last.with_neurons, layer), activation, at_once)
 
 
 def _warn_of_norm(modules: ModuleMap, config: AttributionConfig) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import DynamicCache
 
-from coemerge.interventions.architecture import ModuleMap
+from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.capture import capture
 from coemerge.interventions.hooks import intervene
-from coemerge.interventions.late_start import start_at
+from coemerge.interventions.late_start import start_after, start_at
 from coemerge.interventions.placement import Function
 from coemerge.interventions.sites import Site
 from coemerge.localization.visibility import attention_masks
@@ -38,26 +38,39 @@ class LastPosition:
     def __init__(self, model: nn.Module, ids: Tensor, targets: Tensor | None = None) -> None:
         self._model, self._targets = model, targets
         self._last, self._n_before = ids[:, -1:], ids.shape[1] - 1
-        self._layers = range(ModuleMap(model).n_layers)
+        self._modules = ModuleMap(model)
+        self._layers = range(self._modules.n_layers)
         with torch.no_grad():
             self._keys_values = self._run_before(ids[:, :-1])
             neurons, residuals = self._sites("mlp_act"), self._sites("resid_pre")
-            with capture(model, neurons + residuals) as seen:
+            after, written = self._sites("resid_post"), self._sites("mlp_out")
+            with capture(model, neurons + residuals + after + written) as seen:
                 self._logits(1)
         self.activations = [seen[site][:, 0] for site in neurons]
         self._residuals = [seen[site] for site in residuals]
+        self._without_mlp = [seen[a] - seen[w] for a, w in zip(after, written, strict=True)]
 
     def with_neurons(self, layer: int, values: Tensor) -> Tensor:
         """Probabilities [B,C] with all neurons of one layer set to ``values`` [B,C,m].
 
         All other layers respond as they would; gradients flow to ``values``.
         """
-        site = Site("mlp_act", layer)
-        with (
-            start_at(self._model, layer, self._residuals[layer]),
-            intervene(self._model, {site: lambda _: values}),
-        ):
-            return self._probability(values.shape[1], layer)
+        return self.with_product(layer, values @ self.down_projection(layer))
+
+    def with_product(self, layer: int, product: Tensor) -> Tensor:
+        """As ``with_neurons``, given what the down-projection makes of the neurons, [B,C,d], its
+        bias aside. Nothing of the layer itself is computed but the norm that may follow."""
+        bias = getattr(self._modules.down_projection(layer), "bias", None)
+        writes = self._modules.mlp_out(layer)
+        written = product if bias is None else product + bias
+        if writes is not self._modules.mlp(layer):
+            written = writes(written)
+        with start_after(self._model, layer, self._without_mlp[layer] + written):
+            return self._probability(product.shape[1], layer + 1)
+
+    def down_projection(self, layer: int) -> Tensor:
+        """[m,d]."""
+        return projection_matrix(self._modules.down_projection(layer))
 
     def with_shift(self, shift: Tensor) -> Tensor:
         """Probabilities [B] with ``shift`` [B,L,m] added to the neurons of all layers at once."""

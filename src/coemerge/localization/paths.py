@@ -24,6 +24,16 @@ def path_integral(
 
     ``activation``: a, [B,m]. Sums over i to P(a) - P(0), up to the error of the quadrature.
     """
+    return activation * mean_gradient(probability, activation, config, points_at_once)
+
+
+def mean_gradient(
+    probability: Probability,
+    activation: Tensor,
+    config: AttributionConfig,
+    points_at_once: int | None = None,
+) -> Tensor:
+    """``sum_k w_k dP(alpha_k a) / du``, [B,m]."""
     places, weights = (x.to(activation) for x in quadrature(config))
     at_once = points_at_once or len(places)
     total = torch.zeros_like(activation)
@@ -31,7 +41,7 @@ def path_integral(
         points = (place[:, None] * activation[:, None]).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(probability(points).sum(), points)
         total += torch.einsum("c,bcm->bm", weight, gradient)
-    return activation * total
+    return total
 
 
 def quadrature(config: AttributionConfig) -> tuple[Tensor, Tensor]:

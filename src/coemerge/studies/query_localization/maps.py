@@ -16,7 +16,7 @@ from coemerge.interventions.guard import unchanged
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.scaling import scale_columns
 from coemerge.interventions.sites import Site
-from coemerge.localization.knowledge_neurons import path_integral
+from coemerge.localization.paths import path_integral
 from coemerge.studies.query_localization.config import QueryLocalizationConfig
 from coemerge.studies.query_localization.queries import Ids, Queries
 
