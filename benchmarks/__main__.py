@@ -2,16 +2,21 @@
 table with medians, ranges and goals."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 from benchmarks import (
     attribution,
+    callbacks,
+    ceilings,
     corpus_build,
     editing,
     gpu,
     masks,
     scoring,
     stalls,
+    storage,
+    study,
     tracing,
     training,
 )
@@ -21,12 +26,16 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Result]]] = {
     module.__name__.removeprefix("benchmarks."): module.run
     for module in (
         training,
+        callbacks,
         scoring,
         attribution,
         tracing,
         masks,
         editing,
         corpus_build,
+        study,
+        storage,
+        ceilings,
         stalls,
         gpu,
     )
@@ -41,10 +50,13 @@ def main(names: list[str]) -> None:
     results: list[Result] = []
     for name in names or BENCHMARKS:
         sys.stderr.write(f"{name} ...\n")
+        started = time.perf_counter()
         for result in BENCHMARKS[name]():
             results.append(result)
-            sys.stderr.write(f"  {' | '.join(cell for cell in result.cells if cell)}\n")
-    sys.stdout.write(f"{as_table(results)}\n")
+            told = (*result.cells, result.note)
+            sys.stderr.write(f"  {' | '.join(cell for cell in told if cell)}\n")
+        sys.stderr.write(f"  {time.perf_counter() - started:.0f} s\n")
+    sys.stdout.write(f"\n{as_table(results)}\n")
 
 
 if __name__ == "__main__":

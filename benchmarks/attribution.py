@@ -25,7 +25,7 @@ from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.knowledge_neurons import attribute
 
 STEPS, GOAL = 20, 20
-N_PROMPTS, N_FOR_PEERS, N_REPEATS = 64, 2, 5
+N_PROMPTS, N_FOR_PEERS, N_REPEATS = 64, 2, 3
 LENGTHS = (10, 22)  # mean tokens of the main job's completions, and of all its prompts
 N_VOCAB = 1600
 SHAPES = {"L4 d128": (4, 128, 1024), "L6 d256": (6, 256, 1024)}  # layers, residual, neurons

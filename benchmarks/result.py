@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 Timed = Callable[[], float]  # seconds per item
 
 
@@ -36,15 +38,14 @@ class Result:
         goal = "" if self.goal is None else f"{'<=' if self.at_most else '>='} {self.goal:g}"
         met = {None: "", True: "met", False: "MISSED"}[self.is_met]
         spread = f"{_short(min(self.values))} to {_short(max(self.values))}"
-        return (self.what, self.against, f"{_short(self.median)} {self.unit}", spread, goal, met,
-                self.note)  # fmt: skip
+        return self.what, self.against, f"{_short(self.median)} {self.unit}", spread, goal, met
 
 
-HEADER = ("what", "against", "median", "range", "goal", "", "measured")
+HEADER = ("what", "against", "median", "range", "goal", "")
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """In Markdown, columns aligned."""
+    """In Markdown, columns aligned; what was measured is told below, line by line."""
     rows = [HEADER, *(result.cells for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [
@@ -54,7 +55,8 @@ def as_table(results: Sequence[Result]) -> str:
         for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+    told = [f"* {result.what}, {result.against}: {result.note}" for result in results]
+    return "\n".join([*lines, "", *dict.fromkeys(told)])
 
 
 def ratios(ours: Timed, peer: Timed, repeats: int) -> list[float]:
@@ -69,10 +71,11 @@ def ratios(ours: Timed, peer: Timed, repeats: int) -> list[float]:
 
 
 def cpu_time(work: Callable[[], int]) -> Timed:
-    """Of work that says how many items it did: seconds of the processor, which other processes
-    disturb less than those of the clock."""
+    """Of work that says how many items it did: seconds of the processor, of one thread, which other
+    processes disturb less than those of the clock."""
 
     def timed() -> float:
+        torch.set_num_threads(1)
         started = time.process_time()
         n_items = work()
         return (time.process_time() - started) / n_items

@@ -23,8 +23,8 @@ from coemerge.scoring.forward import Question, score_prompts
 from coemerge.scoring.probe import make_probe, select_prompts
 
 N_DEFAULT = 200  # prompts given to the harness at its default, a batch of one
-BATCHES = (8, 16, 32, 64, 128, 256)
-N_REPEATS = 5
+BATCHES = (8, 16, 32, 64)
+N_REPEATS = 3
 
 
 @dataclass(frozen=True)

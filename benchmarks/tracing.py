@@ -22,7 +22,7 @@ from coemerge.localization.tracing_config import TracingConfig
 from coemerge.localization.tracing_noise import draw_noise
 from coemerge.localization.tracing_prompts import TracedPrompt
 
-N_PROMPTS, N_PLAIN, N_REPEATS = 16, 1, 5
+N_PROMPTS, N_PLAIN, N_REPEATS = 16, 1, 3
 LENGTHS = (10, 22)  # mean tokens of the main job's completions, and of all its prompts
 N_VOCAB, GOAL = 1600, 8
 CONFIGS = {
