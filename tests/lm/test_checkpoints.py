@@ -72,6 +72,15 @@ def test_directories_are_named_after_the_step_and_hold_what_design_4_lists(
     assert content["tokens_seen"] == 512_000
 
 
+def test_whoever_may_read_the_configuration_may_read_the_weights(
+    tmp_path: Path, tokenizer: Tokenizer
+):
+    directory = save(tmp_path, small_model(tokenizer), tokenizer)
+
+    modes = {path.name: path.stat().st_mode for path in directory.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
 def test_the_hash_changes_with_one_weight(tokenizer: Tokenizer):
     model = small_model(tokenizer)
     before = weights_sha256(model)
