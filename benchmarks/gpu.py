@@ -15,10 +15,10 @@ from functools import cached_property, partial
 
 import torch
 from hydra import compose, initialize_config_dir
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
 from benchmarks.common import small_dataset
+from benchmarks.counting import operations
 from benchmarks.result import Result, as_table, ratios
 from benchmarks.training import Job, bare, finish, loss_of, ours, setup
 from coemerge.app.cli import ROOT
@@ -204,17 +204,16 @@ def operations_per_token(job: Job) -> float:
     ready = setup(job)
     model = ready.model.to(job.device)
     batch = {name: x.to(job.device) for name, x in next(iter(RowLoader(*ready.batches))).items()}
-    with (
-        FlopCounterMode(display=False) as counter,
-        torch.autocast(job.device, torch.bfloat16, enabled=ready.is_mixed),
-    ):
-        loss_of(model, batch).backward()
-    return counter.get_total_flops() / batch["input_ids"].numel()
+    with torch.autocast(job.device, torch.bfloat16, enabled=ready.is_mixed):
+        n = operations(lambda: loss_of(model, batch).backward())
+    return n / batch["input_ids"].numel()
 
 
-def ceiling(device: str, side: int, seconds: float = 1.0) -> float:
-    """Operations per second of products of square bfloat16 matrices: the best of some rounds."""
-    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+def ceiling(
+    device: str, side: int, dtype: torch.dtype = torch.bfloat16, seconds: float = 1.0
+) -> float:
+    """Operations per second of products of square matrices: the best of some rounds."""
+    left, right = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     best, began = 0.0, time.perf_counter()
     while not best or time.perf_counter() - began < seconds:
         finish(device)

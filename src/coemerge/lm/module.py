@@ -12,8 +12,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from coemerge.corpus.loader import IGNORE, Batch
+from coemerge.interventions.waiting import known_rows
 from coemerge.lm.config import OptimizerConfig
-from coemerge.lm.known_rows import known_rows
 from coemerge.lm.sharding import shard, whole_tensor
 
 

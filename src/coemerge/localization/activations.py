@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from coemerge.interventions.capture import capture, mean_activation
 from coemerge.interventions.gates import component_sites
 from coemerge.interventions.sites import Site
-from coemerge.localization.batches import Batch, answer_logits, batches, on_device
+from coemerge.interventions.waiting import on_device
+from coemerge.localization.batches import Batch, answer_logits, batches
 from coemerge.localization.prompts import Prompts
 from coemerge.scoring.forward import equal_batches
 

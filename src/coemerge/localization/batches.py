@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from coemerge.interventions.positions import PositionKind, position_mask
+from coemerge.interventions.waiting import on_device
 
 _MAX_PADDING = 0.25  # of a batch's tokens; longer rows go into another batch
 
@@ -59,11 +60,6 @@ def batches(
             spans=on_device([spans[i] for i in index], device),
             rows=torch.as_tensor(index),
         )
-
-
-def on_device(values: Tensor | np.ndarray | Sequence, device: torch.device) -> Tensor:
-    """Values of the CPU, sent without waiting for what a GPU has still to do."""
-    return torch.as_tensor(values).to(device, non_blocking=device.type not in ("cpu", "mps"))
 
 
 def pad_right(ids: Sequence[Sequence[int]]) -> Tensor:

@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 
 from coemerge.interventions.architecture import ModuleMap
-from coemerge.localization.batches import on_device
+from coemerge.interventions.waiting import on_device
 from coemerge.localization.first_tokens import undisturbed
 from coemerge.localization.restored_runs import CorruptedRuns
 from coemerge.localization.traced_batch import (

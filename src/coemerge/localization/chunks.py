@@ -16,8 +16,8 @@ from tqdm import tqdm
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
+from coemerge.interventions.waiting import known_rows
 from coemerge.lm.checkpoints import weights_sha256
-from coemerge.lm.known_rows import known_rows
 from coemerge.localization.activations import mean_references
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.examples import Examples

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
-from coemerge.lm.known_rows import known_rows
+from coemerge.interventions.waiting import known_rows
 from coemerge.scoring.forward import equal_batches, keep_logits
 
 Ids = Sequence[Sequence[int]]

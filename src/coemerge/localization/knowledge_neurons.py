@@ -25,6 +25,7 @@ from tqdm import tqdm
 from coemerge.interventions.architecture import ModuleMap, projection_matrix
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.speed import fast_passes
+from coemerge.interventions.waiting import known_rows, on_device
 from coemerge.localization.attribution_config import AttributionConfig
 from coemerge.localization.last_position import LastPosition
 from coemerge.localization.paths import ablation_loss, mean_gradient
@@ -66,6 +67,7 @@ def attribute(
         bar,
         unchanged(model),
         fast_passes(model),
+        known_rows(device, packed=False),
         torch.autocast(device.type, enabled=False),
         torch.enable_grad(),
     ):
@@ -73,7 +75,7 @@ def attribute(
         for index in equal_batches([(len(one.ids), 1) for one in asked], device, rows):
             batch = [asked[i] for i in index]
             ids, targets, owner = (torch.tensor(part) for part in zip(*batch, strict=True))
-            last = LastPosition(model, ids.to(device), targets.to(device))
+            last = LastPosition(model, on_device(ids, device), on_device(targets, device))
             scores = _attribute_batch(last, config, rows)
             attribution.index_add_(0, owner, scores.float().cpu())
             bar.update(len(batch))

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from coemerge.interventions.gates import Gates, ablate, patch
 from coemerge.interventions.hooks import intervene
 from coemerge.interventions.sites import Site
+from coemerge.interventions.waiting import on_device
 from coemerge.localization.activations import CleanRuns, clean_log_probs, run_activations
-from coemerge.localization.batches import Batch, answer_logits, batches, on_device, with_tokens
+from coemerge.localization.batches import Batch, answer_logits, batches, with_tokens
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.examples import Schedule
 from coemerge.localization.losses import (

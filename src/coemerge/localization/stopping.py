@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from coemerge.localization.batches import on_device
+from coemerge.interventions.waiting import on_device
 from coemerge.localization.config import MaskConfig
 from coemerge.localization.trained import LOSS_TERMS
 

@@ -9,7 +9,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from coemerge.interventions.speed import (
     long_row_attention,
     positions_alone,
 )
+from coemerge.interventions.waiting import known_rows, on_device
 from coemerge.scoring.shared_prefixes import SharedRows, shared_rows, takes_shared_rows
 
 
@@ -63,25 +64,31 @@ def score_prompts(
     """
     if any(not q.answer_ids for q in questions):
         raise ValueError("a question has an empty answer: nothing can be scored")
-    fields = {name: torch.zeros(len(questions)) for name in ("p_first", "p_full", "nll", "p_cand")}
-    rank = torch.zeros(len(questions), dtype=torch.long)
-    correct = torch.zeros(len(questions), dtype=torch.bool)
     device = next(model.parameters()).device
-    with evaluation_mode(model), torch.autocast(device.type, enabled=False):
+    kinds = {"rank": torch.long, "correct": torch.bool}
+    found = {  # read when all is done
+        field.name: torch.zeros(len(questions), dtype=kinds.get(field.name), device=device)
+        for field in fields(Answers)
+    }
+    with (
+        evaluation_mode(model),
+        known_rows(device, packed=False),
+        torch.autocast(device.type, enabled=False),
+    ):
         for index, log_probs in _answer_log_probs(model, questions, tokens_per_batch):
             batch = [questions[i] for i in index]
             first = log_probs[:, 0]
-            targets = torch.tensor([q.answer_ids[0] for q in batch], device=device)
+            targets = on_device([q.answer_ids[0] for q in batch], device)
             chosen = first.gather(1, targets[:, None])
-            where = torch.as_tensor(index)
-            fields["p_first"][where] = chosen[:, 0].exp().cpu()
-            rank[where] = (first > chosen).sum(1).cpu()
-            correct[where] = (first.argmax(1) == targets).cpu()
-            fields["p_cand"][where] = _candidate_share(first, chosen, batch).cpu()
+            where = on_device(index, device)
+            found["p_first"][where] = chosen[:, 0].exp()
+            found["rank"][where] = (first > chosen).sum(1)
+            found["correct"][where] = first.argmax(1) == targets
+            found["p_cand"][where] = _candidate_share(first, chosen, batch)
             answer_logprob_sum, n_answer = _full_answer(log_probs, batch)
-            fields["p_full"][where] = answer_logprob_sum.exp().cpu()
-            fields["nll"][where] = (-answer_logprob_sum / n_answer).cpu()
-    return Answers(**fields, rank=rank, correct=correct)
+            found["p_full"][where] = answer_logprob_sum.exp()
+            found["nll"][where] = -answer_logprob_sum / n_answer
+    return Answers(**{name: values.cpu() for name, values in found.items()})
 
 
 @torch.no_grad()
@@ -148,7 +155,7 @@ def _answer_log_probs(
     sizes = [(len(questions[i].ids), n_answers[i]) for i in alone]
     for members in equal_batches(sizes, like.device, tokens_per_batch):
         index = [alone[i] for i in members]
-        ids = torch.tensor([texts[i] for i in index], device=like.device)
+        ids = on_device([texts[i] for i in index], like.device)
         yield index, _last_log_probs(model, ids, n_answers[index[0]])
 
 
@@ -176,14 +183,14 @@ def _candidate_share(first: Tensor, chosen: Tensor, batch: Sequence[Question]) -
     """p(answer) / sum of p(candidate), [B]."""
     width = max(len(q.candidate_ids) for q in batch)
     padded = [[*q.candidate_ids, *[-1] * (width - len(q.candidate_ids))] for q in batch]
-    ids = torch.tensor(padded, device=first.device)
+    ids = on_device(padded, first.device)
     among = first.gather(1, ids.clamp(min=0)).masked_fill(ids < 0, -torch.inf)
     return (chosen[:, 0] - among.logsumexp(1)).exp()
 
 
 def _full_answer(log_probs: Tensor, batch: Sequence[Question]) -> tuple[Tensor, int]:
     """(sum of the answer tokens' log-probabilities [B], number of answer tokens)."""
-    ids = torch.tensor([list(q.answer_ids) for q in batch], device=log_probs.device)
+    ids = on_device([list(q.answer_ids) for q in batch], log_probs.device)
     return log_probs.gather(2, ids[..., None])[..., 0].sum(1), ids.shape[1]
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from coemerge.interventions.architecture import LAYOUTS
+from coemerge.interventions.waiting import on_device
 
 CAPACITY = 128  # tokens of a row: longer ones share more, and spend more on attention
 WORTH = 0.8  # of the tokens of prompts one by one: a row's attention is dearer than a prompt's
@@ -133,11 +134,11 @@ def _assemble(texts: Sequence[Text], rows: Sequence[Row], n_last: int, like: Ten
     device = like.device
     return SharedRows(
         index,
-        torch.from_numpy(ids).to(device),
-        torch.from_numpy(positions).to(device),
-        _mask(torch.from_numpy(ends).to(device), like.dtype),
-        torch.tensor(of_row)[:, None].to(device),
-        columns.to(device),
+        on_device(ids, device),
+        on_device(positions, device),
+        _mask(on_device(ends, device), like.dtype),
+        on_device(of_row, device)[:, None],
+        on_device(columns, device),
     )
 
 

@@ -1,14 +1,21 @@
-"""What rows hold, told to transformers instead of looked up: it asks in every pass whether they
-hold several documents, and whether there is padding, and the host waits for a GPU's answer."""
+"""What keeps the host from waiting for a GPU: numbers are sent without waiting, and what rows hold
+is told to transformers instead of looked up. It asks in every pass whether they hold several
+documents, and whether there is padding."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, masking_utils
 
 _PACKED, _PADDED = "find_packed_sequence_indices", "warn_if_padding_and_no_attention_mask"
+
+
+def on_device(values: Tensor | np.ndarray | Sequence, device: torch.device) -> Tensor:
+    """Values of the CPU, sent without waiting for what a GPU has still to do."""
+    return torch.as_tensor(values).to(device, non_blocking=device.type not in ("cpu", "mps"))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, masking_utils
 
-from coemerge.lm.known_rows import known_rows
+from coemerge.interventions.waiting import known_rows
 
 GPU = torch.device("cuda")  # a name: nothing is put there
 PACKED = [[0, 1, 2, 0, 1, 0, 1, 2], [0, 1, 2, 3, 4, 5, 0, 1]]
