@@ -49,8 +49,8 @@ PLAIN = {
     "w_heads": 1.0,
     "precision": "float32",
 }
-# Ours at the quality of the plain ones: fewer steps and rows, and other weights, chosen on the facts
-# that are measured here.
+# Ours at the quality of the plain ones: fewer steps and rows, and other weights, chosen on the
+# facts that are measured here.
 EQUAL = {
     "steps": 50,
     "lr": 0.25,
