@@ -14,17 +14,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import torch
-from hydra import compose, initialize_config_dir
 from transformers import PreTrainedModel
 
-from benchmarks.common import small_dataset
+from benchmarks.common import settings, small_dataset
 from benchmarks.counting import operations
 from benchmarks.result import Result, as_table, ratios
 from benchmarks.training import Job, bare, finish, loss_of, ours, setup
-from coemerge.app.cli import ROOT
 from coemerge.app.instances import quiet_libraries
-from coemerge.app.schema import register
-from coemerge.app.settings import Settings, read_settings
+from coemerge.app.settings import Settings
 from coemerge.corpus.dataset import Dataset
 from coemerge.corpus.loader import RowLoader
 from coemerge.lm.build import build_model
@@ -69,17 +66,9 @@ def run() -> Iterator[Result]:
         return
     quiet_libraries()
     _, dataset = small_dataset()
-    settings = composed("gpt2_125m")
+    chosen = settings(["experiment=fact_injection", "model=gpt2_125m"])
     name = torch.cuda.get_device_name()
-    yield from Bench(settings, dataset, "cuda", Size(), name).results()
-
-
-def composed(model: str) -> Settings:
-    """Settings of the main job with another model of ``conf/model``."""
-    register()
-    overrides = ["experiment=fact_injection", f"model={model}", f"paths.root={ROOT}"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return read_settings(compose("train", overrides), overrides)
+    yield from Bench(chosen, dataset, "cuda", Size(), name).results()
 
 
 @dataclass

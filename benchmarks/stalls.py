@@ -165,8 +165,11 @@ def _traced(device: torch.device, n: int) -> None:
 
 
 def _scored(device: torch.device, n: int) -> None:
-    questions = [Question(ids, [1], [1, 2]) for ids in _prompts(n * ROWS)]
-    score_prompts(_model(device), questions, ROWS * N_TOKENS)
+    """Half of them share a beginning."""
+    shared = [Question([*range(20, 60), i], [1], [1, 2]) for i in range(n * 4 * ROWS)]
+    alone = [Question(ids, [1], [1, 2]) for ids in _prompts(n * ROWS)]
+    score_prompts(_model(device), shared, 48)
+    score_prompts(_model(device), alone, ROWS * N_TOKENS)
 
 
 def _edited(device: torch.device, n: int) -> None:
@@ -179,7 +182,7 @@ LOOPS: Sequence[Loop] = (
     Loop("attribution, points of a path", "pass of every layer", _attributed_along),
     Loop("attribution", "batch of prompts", _attributed, allowed=1),
     Loop("causal tracing", "batch of prompts", _traced, allowed=1),
-    Loop("scoring", "batch of prompts", _scored, allowed=1),
+    Loop("scoring", "batch of prompts", _scored),
     Loop("values of edits", "step of all edits", _edited),
 )
 

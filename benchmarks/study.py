@@ -53,9 +53,10 @@ def run() -> Iterator[Result]:
     slopes = [float(np.polyfit(products, seconds, 1)[0]) for seconds in found]
     yield Result("co-emergence study, slope", "per fact and checkpoint", [1e3 * s for s in slopes],
                  unit="ms", note=f"facts x checkpoints: {each}")  # fmt: skip
-    powers = [float(np.polyfit(np.log(products), np.log(seconds), 1)[0]) for seconds in found]
+    powers = [float(np.log2(seconds[-1] / seconds[-2])) for seconds in found]
+    told = f"from {products[-2]} to {products[-1]}; 1 is linear"
     yield Result("co-emergence study, growth", "power of facts x checkpoints", powers, 1.05,
-                 at_most=True, unit="", note="1 is linear")  # fmt: skip
+                 at_most=True, unit="", note=told)  # fmt: skip
 
 
 def _random_checkpoints(root: Path, n: int) -> Sequence[Member]:
@@ -76,6 +77,8 @@ def _seconds(members: Sequence[Member], n_facts: int, cache: Path) -> float:
     asked = dataset.prompts.filter(
         pc.is_in(dataset.prompts["fact_id"], pa.array(facts["fact_id"].to_pylist()))
     )
+    if len(facts) < n_facts:
+        raise ValueError(f"the data set has {len(facts)} facts, {n_facts} are to be studied")
     questions = Questions(asked, dataset.tokenizer, ScoreConfig(), CONFIG.paraphrases)
     cache = cache / f"{n_facts}-{len(members)}"
     cache.mkdir(parents=True)

@@ -5,10 +5,12 @@ By the clock, after a warm-up: threads count here, and what a trainer does betwe
 """
 
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -28,7 +30,7 @@ from coemerge.lm.config import ModelConfig, OptimizerConfig
 from coemerge.lm.machine import choose_execution, detect_machine
 from coemerge.lm.module import LanguageModule, weighted_loss
 
-STEPS, WARM_UP, N_REPEATS = 130, 30, 5
+STEPS, WARM_UP, N_REPEATS = 90, 20, 3
 
 
 def run() -> Iterator[Result]:
@@ -197,6 +199,7 @@ def hugging_face(chosen: Job) -> float:
 
     clock = Clock()
     arguments = TrainingArguments(
+        output_dir=str(Path(tempfile.gettempdir()) / "coemerge-bench-trainer"),
         max_steps=chosen.steps,
         per_device_train_batch_size=1,  # a whole batch of ours
         learning_rate=job.optimizer.lr,

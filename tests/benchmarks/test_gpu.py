@@ -5,6 +5,7 @@ import math
 import pytest
 
 from benchmarks import gpu
+from benchmarks.common import settings
 from coemerge.app.settings import Settings
 from coemerge.corpus.dataset import Dataset
 
@@ -50,7 +51,7 @@ def test_a_step_takes_six_operations_per_weight_and_token(bench: gpu.Bench) -> N
 
 
 def test_the_published_shape_is_configured() -> None:
-    config = gpu.composed("gpt2_125m").config.model.config
+    config = settings(["experiment=fact_injection", "model=gpt2_125m"]).config.model.config
     assert (config["n_layer"], config["n_embd"]) == (12, 768)
 
 

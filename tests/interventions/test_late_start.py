@@ -7,7 +7,7 @@ from coemerge.interventions.architecture import ModuleMap
 from coemerge.interventions.capture import capture
 from coemerge.interventions.guard import unchanged
 from coemerge.interventions.hooks import intervene
-from coemerge.interventions.late_start import start_at
+from coemerge.interventions.late_start import start_after, start_at
 from coemerge.interventions.sites import Site
 from tests.interventions.models import (
     MODELS,
@@ -30,6 +30,18 @@ def test_a_late_start_from_the_own_residual_changes_nothing(name):
 
     for site in residuals:
         with start_at(model, site.layer, seen[site]):
+            assert torch.allclose(logits_of(model, TOKENS), expected, atol=SAME_LOGITS, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_start_after_a_layer_from_what_it_left_changes_nothing(name):
+    model = shared_model(name)
+    residuals = [Site("resid_post", layer) for layer in range(N_LAYERS)]
+    with capture(model, residuals) as seen:
+        expected = logits_of(model, TOKENS)
+
+    for site in residuals:
+        with start_after(model, site.layer, seen[site]):
             assert torch.allclose(logits_of(model, TOKENS), expected, atol=SAME_LOGITS, rtol=0)
 
 

@@ -12,6 +12,7 @@ from coemerge.interventions.sites import Site
 from coemerge.scoring import forward
 from coemerge.scoring.forward import Answers, Question, score_prompts
 from coemerge.scoring.shared_prefixes import CAPACITY, SharedRows, shared_rows, takes_shared_rows
+from tests.interventions.models import MODELS, shared_model
 from tests.scoring.conftest import VOCAB, tiny_model
 from tests.scoring.test_forward import assert_same
 
@@ -118,6 +119,56 @@ def test_long_prompts_get_rows_that_hold_them(monkeypatch: pytest.MonkeyPatch):
 
     assert max(batch.ids.shape[1] for batch in rows_of(asked)[1]) > CAPACITY
     assert_same(score_prompts(model, asked), alone(model, asked, monkeypatch))
+
+
+@pytest.mark.parametrize("architecture", ["gemma2", "olmo3", "qwen3"])
+def test_prompts_longer_than_a_window_stay_alone(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+):
+    model = shared_model(architecture)
+    monkeypatch.setattr(model.config, "sliding_window", 8)
+    stem = list(range(10))
+    asked = [Question([*stem[:n], token], [1], [1, 2]) for n in (4, 10) for token in range(12)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forward, "takes_shared_rows", lambda _: True)
+        found = score_prompts(model, asked)
+    rest, _ = shared_rows([q.ids for q in asked], [1] * len(asked), 1024, torch.zeros(1), 8)
+
+    assert_same(found, alone(model, asked, monkeypatch))
+    assert rest == list(range(12, 24))
+
+
+@pytest.mark.parametrize("architecture", MODELS)
+def test_every_architecture_answers_as_alone(architecture: str, monkeypatch: pytest.MonkeyPatch):
+    model = shared_model(architecture)
+    stem = list(range(9))
+    asked = [Question([*stem, i, j], [1], [1, 2]) for i in range(6) for j in range(6)]
+
+    assert takes_shared_rows(model)
+    assert_same(score_prompts(model, asked), alone(model, asked, monkeypatch))
+
+
+def test_batches_are_bounded_in_tokens_and_in_what_is_asked(questions: list[Question]):
+    texts = [(*q.ids, *q.answer_ids[:-1]) for q in questions]
+    n_last = [len(q.answer_ids) for q in questions]
+    for limit in (32, 64, 256):
+        _, batches = shared_rows(texts, n_last, limit, torch.zeros(1))
+        for batch in batches:
+            n_rows, width = batch.ids.shape
+            assert n_rows == 1 or n_rows * width <= limit
+            assert n_rows == 1 or batch.columns.numel() <= limit // 8
+
+
+def test_an_empty_prompt_is_refused(gpt2: PreTrainedModel):
+    with pytest.raises(ValueError, match="empty prompt"):
+        score_prompts(gpt2, [Question([], [2], [2])])
+
+
+def test_a_model_whose_parts_compute_something_else_is_not_given_any(gpt2: PreTrainedModel):
+    part = gpt2.get_submodule("transformer.h.0.mlp.c_proj")
+    part.forward = lambda x: x
+    assert not takes_shared_rows(gpt2)
 
 
 def test_a_model_that_is_hooked_sees_prompts_in_rows_of_their_own(

@@ -31,13 +31,13 @@ def fused_activations(model: nn.Module) -> Iterator[None]:
     replaced: list[tuple[nn.Module, str, nn.Module]] = []
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, NewGELUActivation) and not _has_hooks(child):
+            if isinstance(child, NewGELUActivation) and is_plain(child):
                 replaced.append((parent, name, child))
     try:
         with ExitStack() as stack:
             for parent, name, _ in replaced:
                 linear = parent.c_fc if isinstance(parent, GPT2MLP) else None
-                if isinstance(linear, Conv1D) and not _has_hooks(linear):
+                if isinstance(linear, Conv1D) and is_plain(linear):
                     stack.enter_context(_followed_by_gelu(linear))
                     setattr(parent, name, nn.Identity())
                 else:
@@ -67,7 +67,7 @@ def _followed_by_gelu(linear: Conv1D) -> Iterator[None]:
 
 
 def _one_dnn_takes(x: Tensor, linear: Conv1D) -> bool:
-    has_gradient = x.requires_grad or linear.weight.requires_grad
+    has_gradient = any(part.requires_grad for part in (x, linear.weight, linear.bias))
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
@@ -77,8 +77,10 @@ def _one_dnn_takes(x: Tensor, linear: Conv1D) -> bool:
     )
 
 
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def is_plain(module: nn.Module) -> bool:
+    """Nothing is hooked onto the module, and it computes what its class does."""
+    has_hooks = module._forward_hooks or module._forward_pre_hooks
+    return not has_hooks and "forward" not in vars(module)
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def last_positions_alone(model: nn.Module, n: int) -> Iterator[None]:
         return
     modules = ModuleMap(model)
     mlp = modules.mlp(modules.n_layers - 1)
-    if any(part._forward_hooks or part._forward_pre_hooks for part in mlp.modules()):
+    if not all(is_plain(part) for part in mlp.modules()):
         yield
         return
 
@@ -162,7 +164,7 @@ def short_row_attention(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def long_row_attention(model: nn.Module) -> Iterator[None]:
-    """The fused kernel on a CPU, for passes without gradients."""
+    """On a CPU the fused kernel, for passes without gradients, where the model knows it."""
     with _attention(model, "eager", "sdpa"):
         yield
 
@@ -172,6 +174,9 @@ def _attention(model: nn.Module, is_now: str, becomes: str) -> Iterator[None]:
     device = next(model.parameters()).device
     before = getattr(model.config, "_attn_implementation", None)
     if device.type != "cpu" or before != is_now or not isinstance(model, PreTrainedModel):
+        yield
+        return
+    if becomes == "sdpa" and not model._supports_sdpa:
         yield
         return
     model.set_attn_implementation(becomes)

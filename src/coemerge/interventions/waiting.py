@@ -14,7 +14,8 @@ _PACKED, _PADDED = "find_packed_sequence_indices", "warn_if_padding_and_no_atten
 
 
 def on_device(values: Tensor | np.ndarray | Sequence, device: torch.device) -> Tensor:
-    """Values of the CPU, sent without waiting for what a GPU has still to do."""
+    """Values of the CPU, sent without waiting for what a GPU has still to do. (CUDA copies what is
+    not pinned through a buffer of its own: the host waits for that alone.)"""
     return torch.as_tensor(values).to(device, non_blocking=device.type not in ("cpu", "mps"))
 
 

@@ -48,9 +48,8 @@ def save_checkpoint(
         (directory / MANIFEST).unlink(missing_ok=True)
         model.save_pretrained(directory, state_dict=state)
         tokenizer.save_pretrained(directory)
-        for path in directory.glob(
-            "*.safetensors"
-        ):  # which safetensors keeps from all but the owner
+        # safetensors keeps its files from all but their owner
+        for path in directory.glob("*.safetensors"):
             path.chmod((directory / "config.json").stat().st_mode)
     write_json(directory / MANIFEST, asdict(manifest))
     return directory

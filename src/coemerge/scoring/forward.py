@@ -1,8 +1,8 @@
 """Answer probabilities of many prompts from few forward passes (methods 2.5).
 
 Always float32 with autocast off, so that a live model and its checkpoint score alike. Prompts that
-begin alike share rows; of all others a batch holds those of equal length. No padding to get wrong,
-batched equals single, and only the answer positions go through the last MLP and the unembedding.
+begin alike share rows; of all others a batch holds those of equal length, without padding. Batched
+equals single, and only the answer positions go through the last MLP and the unembedding.
 """
 
 import inspect
@@ -22,7 +22,12 @@ from coemerge.interventions.speed import (
     positions_alone,
 )
 from coemerge.interventions.waiting import known_rows, on_device
-from coemerge.scoring.shared_prefixes import SharedRows, shared_rows, takes_shared_rows
+from coemerge.scoring.shared_prefixes import (
+    SharedRows,
+    attention_window,
+    shared_rows,
+    takes_shared_rows,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ def score_prompts(
     """Scores all questions; the model's mode, gradients and random state are left as found.
 
     ``tokens_per_batch`` bounds a batch; None takes what suits the device (on a CPU, batches that
-    stay in cache are fastest). Raises ValueError on an empty answer.
+    stay in cache are fastest). Raises ValueError on an empty answer or prompt.
     """
     if any(not q.answer_ids for q in questions):
         raise ValueError("a question has an empty answer: nothing can be scored")
+    if any(not q.ids for q in questions):
+        raise ValueError("a question has an empty prompt: it needs at least one token")
     device = next(model.parameters()).device
     kinds = {"rank": torch.long, "correct": torch.bool}
     found = {  # read when all is done
@@ -149,7 +156,8 @@ def _answer_log_probs(
     n_answers = [len(q.answer_ids) for q in questions]
     alone = list(range(len(texts)))
     if takes_shared_rows(model):
-        alone, shared = shared_rows(texts, n_answers, tokens_per_batch, like)
+        window = attention_window(model)
+        alone, shared = shared_rows(texts, n_answers, tokens_per_batch, like, window)
         for rows in shared:
             yield rows.index, _log_probs_of_shared(model, rows)
     sizes = [(len(questions[i].ids), n_answers[i]) for i in alone]

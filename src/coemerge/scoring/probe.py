@@ -11,6 +11,7 @@ from torch import Tensor
 
 from coemerge.scoring.forward import Question
 
+_NEIGHBOURS = 64  # prompts that stay together when processes share them
 CELL_COLUMNS = ("fact_id", "task", "template_id", "split", "options")
 
 
@@ -31,9 +32,11 @@ class Probe:
         return len(self.questions)
 
     def shard(self, rank: int, world_size: int) -> np.ndarray:
-        """Indices of the prompts that this rank scores: neighbours, which begin alike; no padding,
-        so that sums stay exact."""
-        return np.array_split(np.arange(len(self)), world_size)[rank]
+        """Indices of the prompts that this rank scores: neighbours, which begin alike, some from
+        everywhere, as long ones lie together; no padding, so that sums stay exact."""
+        n_rounds = max(1, len(self) // (_NEIGHBOURS * world_size))
+        pieces = np.array_split(np.arange(len(self)), n_rounds * world_size)
+        return np.concatenate(pieces[rank::world_size])
 
 
 def make_probe(prompts: pa.Table, chance: str = "uniform") -> Probe:

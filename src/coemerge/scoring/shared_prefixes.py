@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from coemerge.interventions.architecture import LAYOUTS
+from coemerge.interventions.speed import is_plain
 from coemerge.interventions.waiting import on_device
 
 CAPACITY = 128  # tokens of a row: longer ones share more, and spend more on attention
@@ -53,46 +54,72 @@ def takes_shared_rows(model: nn.Module) -> bool:
     return (
         getattr(config, "model_type", None) in LAYOUTS
         and getattr(config, "_attn_implementation", None) in ("eager", "sdpa")
-        and not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+        and all(is_plain(part) for part in model.modules())
     )
 
 
+def attention_window(model: nn.Module) -> int | None:
+    """Tokens that some layer sees at most; None where all layers see all."""
+    return getattr(getattr(model, "config", None), "sliding_window", None)
+
+
 def shared_rows(
-    texts: Sequence[Text], n_last: Sequence[int], tokens_per_batch: int, like: Tensor
+    texts: Sequence[Text],
+    n_last: Sequence[int],
+    tokens_per_batch: int,
+    like: Tensor,
+    window: int | None = None,
 ) -> tuple[list[int], Iterator[SharedRows]]:
     """(the texts that gain nothing, batches of all others).
 
-    ``n_last``: how many of its last tokens are asked for, of each text. Tensors go where ``like``
-    is; masks are of its type.
+    ``n_last``: how many of its last tokens are asked for, of each text; a batch asks for an eighth
+    of its tokens at most, as each gets logits. Tensors go where ``like`` is; masks are of its type.
+    Texts longer than ``window`` stay alone.
     """
+    alone = [i for i, text in enumerate(texts) if window is not None and len(text) > window]
+    too_long = set(alone)
     groups: dict[tuple[int, int], list[int]] = defaultdict(list)
     for i, text in enumerate(texts):
-        capacity = CAPACITY
-        while capacity < len(text):
-            capacity *= 2
-        groups[n_last[i], capacity].append(i)
-    alone: list[int] = []
-    shared: list[tuple[int, int, list[Row]]] = []
+        if i not in too_long:
+            capacity = min(CAPACITY, tokens_per_batch)
+            while capacity < len(text):
+                capacity *= 2
+            groups[n_last[i], capacity].append(i)
+    shared: list[tuple[int, list[Row]]] = []
     for (n, capacity), members in groups.items():
         rows = _fill_rows(texts, members, n, capacity)
         if sum(row.n_tokens for row in rows) <= WORTH * sum(len(texts[i]) for i in members):
-            shared.append((n, max(1, tokens_per_batch // capacity), rows))
+            shared.append((n, rows))
         else:
             alone += members
 
     def batches() -> Iterator[SharedRows]:
-        for n, at_once, rows in shared:
-            for start in range(0, len(rows), at_once):
-                yield _assemble(texts, rows[start : start + at_once], n, like)
+        for n, rows in shared:
+            for some in _cut(rows, n, tokens_per_batch):
+                yield _assemble(texts, some, n, like)
 
     return alone, batches()
+
+
+def _cut(rows: Sequence[Row], n_last: int, tokens_per_batch: int) -> Iterator[list[Row]]:
+    """Batches of rows that hold as many tokens, and ask for an eighth of them, at most."""
+    batch: list[Row] = []
+    n_asked = 0
+    for row in rows:
+        n_asked += len(row.prompts) * n_last
+        n_tokens = (len(batch) + 1) * (batch or [row])[0].n_tokens
+        if batch and (n_tokens > tokens_per_batch or n_asked > tokens_per_batch // 8):
+            yield batch
+            batch, n_asked = [], len(row.prompts) * n_last
+        batch.append(row)
+    yield batch
 
 
 def _fill_rows(
     texts: Sequence[Text], members: Sequence[int], n_last: int, capacity: int
 ) -> list[Row]:
-    """Long ones first, as a batch is as long as its longest row. What is asked for is never
-    shared."""
+    """Long ones first, as a batch is as long as its longest row. The tokens that a prompt is asked
+    for are its own."""
     rows: list[Row] = []
     before: Text = ()
     for i in sorted(members, key=lambda i: tuple(texts[i])):
