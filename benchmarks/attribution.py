@@ -62,10 +62,8 @@ def _compare(name: str, model: GPT2LMHeadModel, n_tokens: int) -> Iterator[Resul
             cpu_time(lambda measure=measure: len(measure(model, few, few_answers))),
             N_REPEATS,
         )
-        told = (
-            f"{name}; {STEPS} points, all layers; scores differ by {gaps[peer]:.0e} of the largest"
-        )
-        yield Result("attribution per prompt", peer, found, GOAL, note=told)
+        told = f"{STEPS} points, all layers; scores differ by {gaps[peer]:.0e} of the largest"
+        yield Result(f"attribution, {name}", peer, found, GOAL, note=told)
 
 
 def _largest_gap(found: Tensor, expected: Tensor) -> float:

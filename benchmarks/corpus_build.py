@@ -62,7 +62,7 @@ def build(size: int) -> tuple[int, int, float, float]:
 
     DatasetBuilder.write_rows = timed  # type: ignore[method-assign, assignment]
     with tempfile.TemporaryDirectory() as folder:
-        dataset = build_dataset(chosen.dataset, Path(folder) / "data", progress=True)
+        dataset = build_dataset(chosen.dataset, Path(folder) / "data", progress=False)
         counts = dataset.manifest["counts"]
     n_documents = counts["documents"] + counts["background_documents"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

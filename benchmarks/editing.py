@@ -79,10 +79,10 @@ def _compare(
         )
         goal = GOAL if edits is habit else None
         told = (
-            f"{name}; {N_EDITS} at once, {CONFIG.steps} steps, {len(contexts)} contexts; edits "
+            f"{N_EDITS} at once, {CONFIG.steps} steps, {len(contexts)} contexts; edits "
             f"differ by {gaps[peer]:.0e} of the largest entry"
         )
-        yield Result("rank-one edits", peer, found, goal, note=told)
+        yield Result(f"rank-one edits, {name}", peer, found, goal, note=told)
 
 
 def _largest_gap(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:

@@ -55,7 +55,7 @@ def as_table(results: Sequence[Result]) -> str:
         for row in rows
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    told = [f"* {result.what}, {result.against}: {result.note}" for result in results]
+    told = [f"* {r.what}, {r.against}: {r.note}" for r in results if r.note]
     return "\n".join([*lines, "", *dict.fromkeys(told)])
 
 

@@ -69,8 +69,8 @@ def run() -> Iterator[Result]:
         )
         for given, way, its_goal in ways:
             found = ratios(ours, cpu_time(partial(way, part)), N_REPEATS)
-            yield Result("scoring, all tasks", f"lm-eval, {name}", found, its_goal,
-                         note=f"given {given}; {note}")  # fmt: skip
+            yield Result("scoring, all tasks", f"lm-eval given {given}, {name}", found, its_goal,
+                         note=note)  # fmt: skip
 
 
 def score(model: PreTrainedModel, asked: Asked) -> int:

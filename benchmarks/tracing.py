@@ -54,8 +54,8 @@ def _compare(name: str, model: nn.Module, config: TracingConfig, n_tokens: int) 
         cpu_time(lambda: len(plain(prompts[:N_PLAIN])["resid"])),
         N_REPEATS,
     )
-    told = f"{name}; effects differ by {gap:.0e} of the largest"
-    return Result("causal tracing per prompt", "a forward pass per site", found, GOAL, note=told)
+    told = f"effects differ by {gap:.0e} of the largest"
+    return Result(f"causal tracing, {name}", "a forward pass per site", found, GOAL, note=told)
 
 
 @torch.no_grad()
