@@ -32,6 +32,7 @@ TRAINING = (
     "corpus.plan.tasks=[completion,relation_naming]", "corpus.plan.documents.completion=150",
     "corpus.plan.documents.relation_naming=300", "corpus.background.share=0.1", "model=gpt2_tiny",
     "trainer.max_steps=400", "optimizer.lr=5e-3", "trainer.threads=1", "logger=none",
+    "trainer.precision=32-true",
 )  # fmt: skip
 
 
